@@ -1,0 +1,159 @@
+"""The contract every learner and indicator keeps. Read this first.
+
+A learner is a few declared parameters and a few named arrays. It is deterministic: the same
+parameters, seed and events give the same state, bit for bit, on the same build. It reads no clock,
+no global random generator and no file; the only time it sees is the `t` handed to it.
+
+Events reach a learner as `x`, a mapping from feature name to a number, a string or `None`
+(missing); `y`, the label, which may stay missing for good; and `t`, the event's time in seconds
+since 1970-01-01 UTC, or `None` outside a stream.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+Features = Mapping[str, float | str | None]
+Target = float | str | None
+Arrays = dict[str, NDArray[Any]]
+
+
+class StateError(ValueError):
+    """The arrays do not fit the learner they were offered to."""
+
+
+@dataclass(slots=True)
+class Forecast:
+    """What the learner expects `horizon` events ahead: a value and the band around it."""
+
+    horizon: int
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What a learner thought of an event before it learned from it.
+
+    `score` is the raw anomaly score in the learner's own scale, larger is stranger, and `None`
+    while the learner is warming up. `expected` is the event that would not have surprised it.
+    """
+
+    score: float | None = None
+    label: Target = None
+    proba: Mapping[str, float] | None = None
+    forecast: Sequence[Forecast] = ()
+    expected: Mapping[str, float] | None = None
+
+
+class Stateful:
+    """State as named arrays: copied out, and copied in only when name, dtype and shape agree."""
+
+    _state: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes that are the state, the random generator's among them."""
+
+    state_schema: ClassVar[int] = 1
+    """Raised whenever an array changes its name, dtype, shape or meaning."""
+
+    def get_state(self) -> Arrays:
+        """Return a copy of every state array."""
+        return {name: np.array(getattr(self, name), order="C") for name in self._state}
+
+    def set_state(self, arrays: Arrays) -> None:
+        """Replace the state, or raise `StateError` and leave it untouched."""
+        own = {name: getattr(self, name) for name in self._state}
+        check_arrays(arrays, own)
+        for name, array in own.items():
+            array[...] = arrays[name]
+
+
+def check_arrays(got: Arrays, want: Arrays) -> None:
+    """Raise `StateError` unless both hold the same names, dtypes and shapes."""
+    if got.keys() != want.keys():
+        raise StateError(f"arrays: got {sorted(got)}, expected {sorted(want)}")
+    for name, like in want.items():
+        array = got[name]
+        if array.dtype != like.dtype or array.shape != like.shape:
+            raise StateError(
+                f"{name}: got {array.dtype}{list(array.shape)}, "
+                f"expected {like.dtype}{list(like.shape)}"
+            )
+
+
+class Learner(Stateful, base.Base, ABC):  # type: ignore[misc]
+    """Predicts first, learns after, one event at a time.
+
+    `predict_one`, `predict_proba_one`, `score_one` and `forecast` change nothing. `learn_one` is
+    one update. `step_one` is both, in that order; a learner overrides it where one fused pass is
+    cheaper, and the contract checks prove that it equals the two calls.
+    """
+
+    @classmethod
+    @abstractmethod
+    def memory_bytes(cls, **params: Any) -> int:
+        """Return the most bytes that a learner with these parameters will ever hold."""
+
+    @abstractmethod
+    def predict(self, x: Features, t: float | None = None) -> Prediction:
+        """Return everything the learner thinks of `x`, changing nothing."""
+
+    @abstractmethod
+    def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
+        """Learn from one event."""
+
+    def step_one(self, x: Features, y: Target = None, t: float | None = None) -> Prediction:
+        """Predict, then learn."""
+        prediction = self.predict(x, t)
+        self.learn_one(x, y, t)
+        return prediction
+
+    def score_one(self, x: Features, t: float | None = None) -> float | None:
+        """Return the raw anomaly score of `x`, or `None` while warming up."""
+        return self.predict(x, t).score
+
+    def predict_one(self, x: Features, t: float | None = None) -> Target:
+        """Return the predicted label of `x`, or `None`."""
+        return self.predict(x, t).label
+
+    def predict_proba_one(self, x: Features, t: float | None = None) -> Mapping[str, float]:
+        """Return the probability of each label, or an empty mapping."""
+        return self.predict(x, t).proba or {}
+
+    def forecast(self, horizon: int) -> Sequence[Forecast]:
+        """Return what is expected 1 to `horizon` events from now, as far as the learner knows."""
+        return ()
+
+    def signals(self) -> Mapping[str, float]:
+        """Return cheap, finite internals worth a metric."""
+        return {}
+
+
+class Indicator(Stateful, ABC):
+    """Watches a learner's predictions and says one number about them."""
+
+    @classmethod
+    @abstractmethod
+    def memory_bytes(cls, **params: Any) -> int:
+        """Return the most bytes that an indicator with these parameters will ever hold."""
+
+    @abstractmethod
+    def update(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Take in one event and what the learner thought of it."""
+
+    @abstractmethod
+    def value(self) -> float | None:
+        """Return the indicator's present value, or `None` while it has none."""
+
+    def signals(self) -> Mapping[str, float]:
+        """Return cheap, finite internals worth a metric."""
+        return {}

@@ -1,0 +1,1 @@
+"""Compiled inner loops: functions over arrays and scalars, imported by learners alone."""
