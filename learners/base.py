@@ -29,6 +29,10 @@ class StateError(ValueError):
     """The arrays do not fit the learner they were offered to."""
 
 
+class InvalidEvent(ValueError):
+    """The learner cannot use this event; raised before anything in the learner changed."""
+
+
 @dataclass(slots=True)
 class Forecast:
     """What the learner expects `horizon` events ahead: a value and the band around it."""

@@ -1,0 +1,1 @@
+"""Routes: translation between the wire and the journal, and nothing else."""

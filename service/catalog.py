@@ -1,0 +1,105 @@
+"""The table of learners and indicators: kind to class, parameters to a pydantic model, `build`.
+
+To add a learner, write its file in `learners/` and add its line here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from learners.base import Indicator, Learner, Stateful
+from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.rolling_zscore import RollingZScore
+from learners.sequence_memory import SequenceMemory
+
+LEARNERS: Mapping[str, type[Learner]] = {
+    "rolling_zscore": RollingZScore,
+    "sequence_memory": SequenceMemory,
+}
+
+INDICATORS: Mapping[str, type[Indicator]] = {
+    "anomaly_likelihood": AnomalyLikelihood,
+}
+
+T = TypeVar("T", bound=Stateful)
+
+
+class Params(BaseModel):
+    """The parameters of one kind, checked; `kind` chooses the class."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    kind: str
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters alone, as the class takes them."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+
+
+def _params_model(kind: str, cls: type[Stateful]) -> type[Params]:
+    hints = get_type_hints(cls.__init__)
+    fields: dict[str, Any] = {"kind": (Literal[kind], Field(description=_summary(cls)))}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[name] = (_from_json(hints[name]), default)
+    return create_model(f"{cls.__name__}Params", __base__=Params, **fields)
+
+
+def _from_json(hint: Any) -> Any:
+    """JSON has arrays, not tuples: let a tuple be written as one."""
+    is_tuple = getattr(hint, "__origin__", None) is tuple
+    return Annotated[hint, Field(strict=False)] if is_tuple else hint
+
+
+def _summary(cls: type[Stateful]) -> str:
+    return inspect.getdoc(cls).splitlines()[0] if inspect.getdoc(cls) else cls.__name__  # type: ignore[union-attr]
+
+
+_MODELS: dict[type[Stateful], type[Params]] = {
+    cls: _params_model(kind, cls)
+    for table in (LEARNERS, INDICATORS)
+    for kind, cls in cast(Mapping[str, type[Stateful]], table).items()
+}
+
+if TYPE_CHECKING:
+    LearnerParams = Params
+    IndicatorParams = Params
+else:
+    LearnerParams = Annotated[
+        Union[tuple(_MODELS[cls] for cls in LEARNERS.values())], Field(discriminator="kind")
+    ]
+    IndicatorParams = Annotated[
+        Union[tuple(_MODELS[cls] for cls in INDICATORS.values())], Field(discriminator="kind")
+    ]
+
+
+def kinds(field: str) -> list[str]:
+    """Return the known kinds of `learner` or `indicators`."""
+    return sorted(INDICATORS if field == "indicators" else LEARNERS)
+
+
+def default_indicators() -> list[Params]:
+    """Return what watches a stream that asks for nothing."""
+    return [_MODELS[AnomalyLikelihood](kind="anomaly_likelihood")]
+
+
+def build_learner(params: Params) -> Learner:
+    """Build a fresh learner; raise `ValueError` when its parameters contradict each other."""
+    return LEARNERS[params.kind](**params.values())
+
+
+def build_indicator(params: Params) -> Indicator:
+    """Build a fresh indicator; raise `ValueError` when its parameters contradict each other."""
+    return INDICATORS[params.kind](**params.values())
+
+
+def memory_bytes(params: Params) -> int:
+    """Return the most bytes that this learner or indicator will hold, without building it."""
+    cls: type[Learner] | type[Indicator] = (
+        LEARNERS[params.kind] if params.kind in LEARNERS else INDICATORS[params.kind]
+    )
+    return cls.memory_bytes(**params.values())

@@ -1,0 +1,211 @@
+"""The journal: an ordered log of entries, and what was made of them, in one place.
+
+A *record* is one append: up to `MAX_RECORD_ENTRIES` entries of one stream, which share a position
+and the time they were received. Positions order the records of a partition; they are the engine's
+own and mean nothing else. A *commit* says, in one atomic write, that every record up to a position
+has been applied, with all that came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from service.schemas import Entry
+
+MAX_RECORD_ENTRIES = 64
+START = 0
+"""The position before the first record."""
+
+Ack = Literal["received", "logged", "applied"]
+
+
+@dataclass(slots=True)
+class Record:
+    """Entries of one stream, appended together."""
+
+    position: int
+    stream: int
+    received_at: float
+    """Seconds since 1970-01-01 UTC, stamped once, when appended."""
+    entries: Sequence[Entry]
+
+
+@dataclass(slots=True)
+class StreamRow:
+    """A stream as the journal knows it."""
+
+    uid: int
+    """Never used again: a stream deleted and made anew has another."""
+    name: str
+    spec: bytes
+    version: int
+    created_at: float
+    offset: int = 0
+    digest: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SnapshotRow:
+    """A snapshot without its bytes."""
+
+    id: int
+    stream: int
+    position: int
+    """The record it stands after; -1 for one that a client sent."""
+    offset: int
+    created_at: float
+    size_bytes: int
+    kept: bool
+    """Asked for by a client: stays until the stream is deleted."""
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """An entry that could not be applied."""
+
+    stream: int
+    position: int
+    index: int
+    reason: Literal["invalid", "late", "raised"]
+    detail: str
+    entry: bytes
+    created_at: float
+
+
+@dataclass(slots=True)
+class NewSnapshot:
+    """A snapshot to be written with a commit."""
+
+    blob: bytes
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a commit says of one stream."""
+
+    stream: int
+    offset: int
+    """Of the stream's last applied entry."""
+    digest: str
+    results: list[bytes]
+    """One JSON object each, for the offsets that end at `offset`."""
+    status: Mapping[str, Any]
+    snapshots: list[NewSnapshot] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+
+class Journal(Protocol):
+    """All the service keeps. One event loop; a call is durable when it returns, unless it says so.
+
+    Every call may raise `JournalUnavailable`; the engine then recovers by itself, and whoever holds
+    state that came from uncommitted records drops it and begins again from `committed`.
+    """
+
+    partitions: Sequence[int]
+
+    async def open(self) -> None:
+        """Take the store for this process, or raise `SettingsError`."""
+
+    async def close(self) -> None:
+        """Write what is pending and let the store go."""
+
+    # Streams
+
+    async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
+        """Return the stream of that name, and whether it was made now."""
+
+    async def set_spec(self, uid: int, spec: bytes) -> StreamRow:
+        """Replace a stream's spec and raise its version."""
+
+    async def delete_stream(self, uid: int) -> None:
+        """Remove a stream and everything kept of it."""
+
+    def stream(self, name: str) -> StreamRow:
+        """Return a stream by name, or raise `StreamNotFound`. Cheap: from memory."""
+
+    def stream_by_uid(self, uid: int) -> StreamRow | None:
+        """Return a stream, or `None` if it was deleted. Cheap: from memory."""
+
+    def streams(self) -> list[StreamRow]:
+        """Return every stream, by name. Cheap: from memory."""
+
+    # The log
+
+    async def append(self, uid: int, entries: Sequence[Entry], ack: Ack) -> list[int]:
+        """Append entries in order and return the positions of the records that hold them.
+
+        With `logged` they are durable on return; with `received` and `applied` they are only
+        queued, and are written at the latest together with the commit that applies them. All or
+        none of the entries are taken. Raises `QueueFull`, or `StreamNotFound`.
+        """
+
+    async def replies(self, position: int) -> list[bytes]:
+        """Wait until a record is applied and return the reply to each of its entries.
+
+        To be called, once, by the process that appended it, soon after `append`.
+        """
+
+    async def committed(self, partition: int) -> int:
+        """Return the position up to which everything is applied."""
+
+    async def read(
+        self, partition: int, after: int, limit_entries: int, wait: bool = True
+    ) -> list[Record]:
+        """Return the records after a position, oldest first, at least one if `wait`.
+
+        Records that are appended but not yet durable are among them.
+        """
+
+    async def history(self, uid: int, after: int, upto: int) -> list[Record]:
+        """Return one stream's records after a position and up to another, oldest first."""
+
+    async def commit(
+        self,
+        partition: int,
+        previous: int,
+        upto: int,
+        applied: Sequence[Applied],
+        replies: Mapping[int, list[bytes]],
+    ) -> None:
+        """Say that the records in (previous, upto] are applied, with all that came of them.
+
+        Raises `Stale` unless `previous` is where the partition stands, and `Phantom` unless the log
+        holds a record at `upto`. `replies` are handed to those who wait, by position. Streams that
+        were deleted meanwhile are passed over.
+        """
+
+    # What came of it
+
+    async def results(
+        self, uid: int, after: int, limit: int, wait_seconds: float = 0.0
+    ) -> list[bytes]:
+        """Return committed results with offsets above `after`, oldest first, without a gap.
+
+        With `wait_seconds`, wait that long for the first. Raises `ResultsExpired` when the next
+        one is no longer kept, naming `oldest`, and `StreamNotFound` when the stream is gone.
+        """
+
+    async def put_snapshot(self, uid: int, blob: bytes, offset: int) -> int:
+        """Keep a snapshot that a client sent; return its id."""
+
+    async def snapshots(self, uid: int) -> list[SnapshotRow]:
+        """Return a stream's snapshots, newest first."""
+
+    async def snapshot(self, uid: int, snapshot_id: int) -> bytes:
+        """Return a snapshot's bytes, or raise `SnapshotNotFound`."""
+
+    async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
+        """Return the newest snapshot written by a commit, and the position it stands at."""
+
+    async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
+        """Return a stream's dead letters, oldest first."""
+
+    async def trim(self, now: float) -> int:
+        """Forget what retention lets go of; return how many records went."""
+
+    def depth(self) -> int:
+        """Return how many entries are appended and not yet applied."""

@@ -1,0 +1,222 @@
+"""Wire types: what clients send, what the log holds, and how both are read and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+)
+
+from service import catalog
+from service.errors import InvalidInput, MalformedBody, UnknownKind
+
+MAX_FEATURES = 1_000
+STREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+
+
+def _to_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("time is outside the years 1 to 9999 in UTC") from None
+
+
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^@\x00-\x1f]")]
+FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=1_000)]
+Moment = Annotated[datetime, Strict(False), AfterValidator(_to_utc)]
+
+
+class Wire(BaseModel):
+    """Strict by default: no unknown fields, no coercion, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    def to_json(self) -> bytes:
+        """Return the canonical bytes: fields in declared order, absent ones left out."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+class Event(Wire):
+    """One observation of a stream."""
+
+    id: EventId | None = Field(
+        default=None, description="Yours; the same id again is answered, not learned from again."
+    )
+    ts: Moment | None = Field(
+        default=None,
+        description="When it happened: RFC 3339, UTC if it has no zone, or Unix seconds. "
+        "Absent: when the service received it.",
+    )
+    x: Annotated[
+        dict[FeatureName, float | Text | None], Field(min_length=1, max_length=MAX_FEATURES)
+    ] = Field(description="Features by name; null is a missing value.")
+    y: float | Text | None = Field(default=None, description="The label, if it is known already.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"ts": "2014-07-01T00:00:00Z", "x": {"passengers": 10844}},
+                {"id": "reading-17", "x": {"temperature": 21.5, "valve": "open"}, "y": "ok"},
+            ]
+        }
+    )
+
+
+class Command(Wire):
+    """A change to a stream that is not an event; it takes its place in the log."""
+
+    command: Literal["restore", "configure", "resume", "snapshot"]
+    snapshot: int | None = None
+    spec: dict[str, Any] | None = None
+
+
+Entry = Event | Command
+
+
+class LatePolicy(Wire):
+    """What becomes of an event whose time lies before the newest one seen."""
+
+    tolerance_seconds: float = Field(default=0.0, ge=0)
+    policy: Literal["scored_only", "rejected"] = "scored_only"
+
+
+class StreamSpec(Wire):
+    """What a stream is: its learner, the indicators over it, and when a score is an anomaly."""
+
+    learner: catalog.LearnerParams
+    indicators: list[catalog.IndicatorParams] = Field(
+        default_factory=catalog.default_indicators, max_length=8
+    )
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="`is_anomaly` is `anomaly_score >= threshold`."
+    )
+    title: Text | None = Field(default=None, description="A name for people.")
+    late: LatePolicy = Field(default_factory=LatePolicy)
+    duplicates_remembered: int = Field(default=4_096, ge=0, le=1_000_000)
+    snapshot_every_events: int = Field(default=10_000, ge=1)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"learner": {"kind": "sequence_memory"}},
+                {"learner": {"kind": "rolling_zscore", "window": 500}, "threshold": 0.6},
+            ]
+        }
+    )
+
+    def to_json(self) -> bytes:
+        """Return the whole spec, defaults written out, so that a later default changes nothing."""
+        return self.__pydantic_serializer__.to_json(self)
+
+
+_read_event = Event.__pydantic_validator__.validate_json
+_read_command = Command.__pydantic_validator__.validate_json
+
+
+def parse_event(line: bytes) -> Event:
+    """Read one event as a client sent it, or raise `InvalidInput`."""
+    try:
+        event: Event = _read_event(line)
+    except ValidationError as error:
+        raise invalid(error) from None
+    x = event.x
+    if len(x) > 1:
+        event.x = dict(sorted(x.items()))
+    if line.count(b":") != _colons(event) or b"\\" in line:
+        _refuse_duplicate_keys(line)
+    return event
+
+
+def _colons(event: Event) -> int:
+    """Count the colons of the event's text if no key stands twice and none is escaped."""
+    if event.__pydantic_fields_set__ == {"x"} and len(event.x) == 1:
+        (name, value), *_ = event.x.items()
+        return 2 + name.count(":") + (value.count(":") if type(value) is str else 0)
+    count = len(event.__pydantic_fields_set__) + len(event.x)
+    # The only time whose text has a known number of colons is one written as a number.
+    count += 2 if event.ts is not None else 0
+    texts: Iterable[Any] = (event.id, event.y, *event.x, *event.x.values())
+    return count + sum(text.count(":") for text in texts if type(text) is str)
+
+
+def _refuse_duplicate_keys(line: bytes) -> None:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in items]
+        if len(set(keys)) < len(keys):
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            detail = f"keys: got {', '.join(map(repr, twice))} more than once, expected each once"
+            raise InvalidInput(detail, errors=[{"pointer": "", "detail": detail}])
+        return dict(items)
+
+    json.loads(line, object_pairs_hook=pairs)
+
+
+def parse_spec(body: bytes) -> StreamSpec:
+    """Read a stream's spec as a client sent it, or raise `InvalidInput`."""
+    try:
+        spec = StreamSpec.model_validate_json(body)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            if item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+                known = catalog.kinds(str(item["loc"][0]))
+                raise UnknownKind(
+                    f"{item['loc'][0]}.kind: got {item.get('ctx', {}).get('tag', 'nothing')!r}, "
+                    f"expected one of {', '.join(known)}",
+                    errors=_items(error),
+                    known=known,
+                ) from None
+        raise invalid(error) from None
+    _refuse_duplicate_keys(body)
+    return spec
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """Say what pydantic found in our own words, and never echo the input back whole."""
+    items = _items(error)
+    first = items[0]
+    kind = MalformedBody if error.errors(include_url=False)[0]["type"] == "json_invalid" else None
+    where = first["pointer"] or "body"
+    return (kind or InvalidInput)(f"{where}: {first['detail']}", errors=items)
+
+
+def _items(error: ValidationError) -> list[dict[str, Any]]:
+    return [
+        {
+            "pointer": "".join(f"/{_escape(part)}" for part in item["loc"]),
+            "detail": item["msg"],
+        }
+        for item in error.errors(include_url=False, include_input=False)[:20]
+    ]
+
+
+def _escape(part: object) -> str:
+    text = str(part)
+    shown = text if len(text) <= 100 else text[:100] + "…"
+    return shown.replace("~", "~0").replace("/", "~1")
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the entry as one line of the log."""
+    return entry.to_json()
+
+
+def decode_entry(line: bytes) -> Entry:
+    """Read one line of the log."""
+    if line.startswith(b'{"command"'):
+        command: Command = _read_command(line)
+        return command
+    event: Event = _read_event(line)
+    return event
