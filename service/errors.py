@@ -91,6 +91,12 @@ class SnapshotError(InvalidInput):
     code = "bad-snapshot"
 
 
+class Quarantined(InvalidInput):
+    """The learner failed on this event three times, and the stream has stopped learning"""
+
+    code = "quarantined"
+
+
 class StreamNotFound(SynaptideError):
     """There is no such stream"""
 

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     Strict,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
 )
 
@@ -75,6 +76,14 @@ class Event(Wire):
     )
 
 
+class EventsFrame(Wire):
+    """Events sent over a WebSocket, with a number that the results will carry."""
+
+    type: Literal["events"]
+    seq: int
+    events: list[Event]
+
+
 class Command(Wire):
     """A change to a stream that is not an event; it takes its place in the log."""
 
@@ -123,6 +132,8 @@ class StreamSpec(Wire):
 
 
 _read_event = Event.__pydantic_validator__.validate_json
+_read_events = TypeAdapter(list[Event]).validator.validate_json
+_read_frame = EventsFrame.__pydantic_validator__.validate_json
 _read_command = Command.__pydantic_validator__.validate_json
 
 
@@ -132,12 +143,40 @@ def parse_event(line: bytes) -> Event:
         event: Event = _read_event(line)
     except ValidationError as error:
         raise invalid(error) from None
-    x = event.x
-    if len(x) > 1:
-        event.x = dict(sorted(x.items()))
+    _order(event)
     if line.count(b":") != _colons(event) or b"\\" in line:
         _refuse_duplicate_keys(line)
     return event
+
+
+def parse_events(body: bytes) -> list[Event] | None:
+    """Read an array of events at one go, or return `None` if it takes a closer look."""
+    try:
+        events = _read_events(body)
+    except ValidationError:
+        return None
+    for event in events:
+        _order(event)
+    plain = body.count(b":") == sum(map(_colons, events)) and b"\\" not in body
+    return events if plain else None
+
+
+def parse_frame(text: bytes) -> EventsFrame | None:
+    """Read a frame of events at one go, or return `None` if it takes a closer look."""
+    try:
+        frame: EventsFrame = _read_frame(text)
+    except ValidationError:
+        return None
+    for event in frame.events:
+        _order(event)
+    plain = text.count(b":") == 3 + sum(map(_colons, frame.events)) and b"\\" not in text
+    return frame if plain else None
+
+
+def _order(event: Event) -> None:
+    """Sort the features, so that an event is the same however it was written."""
+    if len(event.x) > 1:
+        event.x = dict(sorted(event.x.items()))
 
 
 def _colons(event: Event) -> int:

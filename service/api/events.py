@@ -1,0 +1,156 @@
+"""Events in, results out: one event, an array, or a line each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from service.api.bodies import Batch, merge, parse_array, parse_lines, read_body
+from service.api.state import Api, ApiState
+from service.api.streams import StreamName, answer
+from service.errors import InvalidInput, UnsupportedMedia
+from service.journal.base import Ack
+from service.schemas import Event, parse_event
+
+router = APIRouter(prefix="/v1/streams", tags=["events"])
+
+NDJSON = "application/x-ndjson"
+JSON = "application/json"
+Form = Literal["one", "array", "lines"]
+
+_EVENTS_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "oneOf": [
+                        {"$ref": "#/components/schemas/Event"},
+                        {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+                    ]
+                },
+                "examples": {
+                    "one event": {"value": {"x": {"temperature": 21.5}}},
+                    "several": {
+                        "value": [
+                            {"ts": "2026-01-01T00:00:00Z", "x": {"temperature": 21.5}},
+                            {"ts": "2026-01-01T00:01:00Z", "x": {"temperature": None}},
+                        ]
+                    },
+                },
+            },
+            NDJSON: {
+                "schema": {"type": "string"},
+                "examples": {
+                    "a line each": {
+                        "value": '{"x":{"temperature":21.5}}\n{"x":{"temperature":21.7}}\n'
+                    }
+                },
+            },
+        },
+    },
+    "parameters": [
+        {
+            "name": "ack",
+            "in": "query",
+            "description": "When to answer: `received` may lose the event in a crash, `logged` "
+            "when it is durable, `applied` with its result.",
+            "schema": {"enum": list(get_args(Ack)), "default": "applied"},
+        },
+        {
+            "name": "atomic",
+            "in": "query",
+            "description": "Take all events of the body or none.",
+            "schema": {"type": "boolean", "default": False},
+        },
+    ],
+}
+
+
+@router.post("/{stream}/events", operation_id="post_events", openapi_extra=_EVENTS_BODY)
+async def post_events(stream: StreamName, request: Request, api: ApiState) -> Response:
+    """Learn from events, and answer each with what the learner thought of it beforehand."""
+    ack, atomic = _options(request)
+    body = await read_body(request, api.settings.max_body_bytes)
+    form = _form(request, body)
+    journal = api.writable()
+    uid = journal.stream(stream).uid
+    if form == "one":
+        return await _post_one(api, uid, parse_event(body), ack)
+    batch = await (parse_lines(body) if form == "lines" else parse_array(body))
+    problems = batch.problems
+    if problems:
+        api.metrics.rejected.labels(reason="invalid").inc(len(problems))
+        if atomic:
+            raise InvalidInput(
+                f"{len(problems)} of {len(batch.items)} events are invalid, so none was taken",
+                errors=[item for problem in problems[:100] for item in problem["errors"]],
+            )
+    events = batch.events
+    positions = await journal.append(uid, events, ack) if events else []
+    api.metrics.ingested.labels(transport="http").inc(len(events))
+    if ack != "applied":
+        return _accepted(batch, len(events))
+    replies = [line for position in positions for line in await journal.replies(position)]
+    lines, refused = merge(batch, replies)
+    status = 207 if 0 < refused < len(lines) else 422 if refused else 200
+    if form == "lines":
+        return Response(b"\n".join(lines) + b"\n" if lines else b"", status, media_type=NDJSON)
+    return Response(b"[" + b",".join(lines) + b"]", status, media_type=JSON)
+
+
+async def _post_one(api: Api, uid: int, event: Event, ack: Ack) -> Response:
+    journal = api.journal
+    (position,) = await journal.append(uid, (event,), ack)
+    api.metrics.ingested.labels(transport="http").inc()
+    if ack != "applied":
+        return answer({"accepted": 1}, 202)
+    (line,) = await journal.replies(position)
+    if line.startswith(b'{"status"'):
+        return Response(line, 422, media_type="application/problem+json")
+    return Response(line, media_type=JSON)
+
+
+def _accepted(batch: Batch, accepted: int) -> Response:
+    problems = batch.problems
+    if not problems:
+        return answer({"accepted": accepted}, 202)
+    return answer({"accepted": accepted, "refused": problems}, 207 if accepted else 422)
+
+
+def _options(request: Request) -> tuple[Ack, bool]:
+    if not request.url.query:
+        return "applied", False
+    ack = request.query_params.get("ack", "applied")
+    if ack not in get_args(Ack):
+        raise InvalidInput(f"ack: got {ack[:40]!r}, expected one of {', '.join(get_args(Ack))}")
+    atomic = request.query_params.get("atomic", "false")
+    if atomic not in ("true", "false"):
+        raise InvalidInput(f"atomic: got {atomic[:40]!r}, expected true or false")
+    return ack, atomic == "true"  # type: ignore[return-value]
+
+
+def _form(request: Request, body: bytes) -> Form:
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared in (NDJSON, "application/jsonl", "application/ndjson"):
+        return "lines"
+    if declared != JSON:
+        raise UnsupportedMedia(f"Content-Type: got {declared[:80]!r}, expected {JSON} or {NDJSON}")
+    return "array" if body.lstrip(b" \t\r\n")[:1] == b"[" else "one"
+
+
+@router.get("/{stream}/results", operation_id="get_results")
+async def get_results(
+    stream: StreamName,
+    api: ApiState,
+    after: int = Query(0, ge=0, le=2**53, description="The offset before the first result."),
+    limit: int = Query(1_000, ge=1, le=10_000, description="How many results at most."),
+) -> Response:
+    """Return results in order; `next` is the `after` of the next page."""
+    row = api.journal.stream(stream)
+    lines = await api.journal.results(row.uid, after, limit)
+    return Response(
+        b'{"results":[%b],"next":%d}' % (b",".join(lines), after + len(lines)), media_type=JSON
+    )

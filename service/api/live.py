@@ -1,0 +1,295 @@
+"""Live: results as they come over server-sent events, and a socket that also takes events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Header, Query, WebSocket
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+from starlette.responses import StreamingResponse
+from starlette.websockets import WebSocketDisconnect
+
+from service.api.bodies import Batch, from_array, merge, split_array
+from service.api.state import Api, ApiState, api_of
+from service.api.streams import StreamName
+from service.errors import InvalidInput, QueueFull, SynaptideError
+from service.journal.base import Journal
+from service.schemas import Wire, invalid, parse_frame
+
+router = APIRouter(prefix="/v1/streams", tags=["events"])
+
+HEARTBEAT_SECONDS = 15.0
+_RESULTS_AT_ONCE = 256
+
+
+@router.get("/{stream}/live", operation_id="follow_results", response_class=StreamingResponse)
+async def live(
+    stream: StreamName,
+    api: ApiState,
+    after: int | None = Query(None, ge=0, le=2**53, description="Begin after this offset."),
+    last_event_id: str | None = Header(None, description="Go on after this offset."),
+) -> StreamingResponse:
+    """Follow a stream's results as server-sent events; without a place, begin with the next."""
+    row = api.journal.stream(stream)
+    place = row.offset if after is None else after
+    if last_event_id is not None:
+        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 17):
+            raise InvalidInput(f"Last-Event-ID: got {last_event_id[:40]!r}, expected an offset")
+        place = int(last_event_id)
+    if place < row.offset:
+        # A place that is no longer kept is refused now, while there still is a status to send.
+        await api.journal.results(row.uid, place, 1)
+    return StreamingResponse(
+        _events(api, row.uid, place),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(api: Api, uid: int, after: int) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    try:
+        while not api.draining.is_set():
+            lines = await _next_results(api, uid, after)
+            if not lines:
+                yield b": still here\n\n"
+            yield b"".join(
+                b"id: %d\nevent: result\ndata: %b\n\n" % (after + i, line)
+                for i, line in enumerate(lines, 1)
+            )
+            after += len(lines)
+    except SynaptideError as error:
+        yield b"event: problem\ndata: %b\n\n" % to_json(error.problem())
+
+
+async def _next_results(api: Api, uid: int, after: int) -> list[bytes]:
+    """Wait for results, but no longer than the service goes on."""
+    results = asyncio.ensure_future(
+        api.journal.results(uid, after, _RESULTS_AT_ONCE, HEARTBEAT_SECONDS)
+    )
+    drained = asyncio.ensure_future(api.draining.wait())
+    try:
+        await asyncio.wait((results, drained), return_when=asyncio.FIRST_COMPLETED)
+        return results.result() if results.done() else []
+    finally:
+        results.cancel()
+        drained.cancel()
+
+
+class Follow(Wire):
+    """Ask for all results after an offset."""
+
+    type: str
+    after: int
+
+
+@router.websocket("/{stream}/ws")
+async def socket(websocket: WebSocket, stream: str) -> None:
+    """Take events and answer with results, in order, as far as the credits go."""
+    api = api_of(websocket)
+    if not _same_origin(websocket):
+        await websocket.close(1008, "cross-origin")
+        return
+    try:
+        journal = api.writable()
+        uid = journal.stream(stream).uid
+    except SynaptideError as error:
+        await websocket.accept()
+        await websocket.send_text(to_json({"type": "problem"} | error.problem()).decode())
+        await websocket.close(1008, error.code)
+        return
+    await websocket.accept()
+    api.sockets += 1
+    try:
+        await Session(api, journal, uid, websocket).run()
+    finally:
+        api.sockets -= 1
+
+
+def _same_origin(websocket: WebSocket) -> bool:
+    """A page of another origin must not post in its visitor's name."""
+    origin = websocket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
+
+
+class Closed(Exception):  # noqa: N818
+    """The socket is to be closed, with a code and a reason"""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Session:
+    """One socket: frames are read, appended and answered in order."""
+
+    def __init__(self, api: Api, journal: Journal, uid: int, websocket: WebSocket) -> None:
+        self._api = api
+        self._journal = journal
+        self._uid = uid
+        self._websocket = websocket
+        self._credits = api.settings.socket_credits
+        self._answers: asyncio.Queue[tuple[int, Batch, list[int]]] = asyncio.Queue()
+        self._following: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until either side ends it."""
+        row = self._journal.stream_by_uid(self._uid)
+        offset = 0 if row is None else row.offset
+        await self._send({"type": "hello", "credits": self._credits, "offset": offset})
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._read(), self._answer(), self._until_drained())
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if self._following is not None:
+            tasks.append(self._following)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            error = task.exception()
+            if isinstance(error, Closed):
+                await self._close(error)
+            elif error is not None and not isinstance(error, WebSocketDisconnect):
+                raise error
+
+    async def _close(self, closed: Closed) -> None:
+        try:
+            await self._websocket.close(closed.code, closed.reason)
+        except RuntimeError:
+            return  # It was closed from the other side meanwhile.
+
+    async def _until_drained(self) -> None:
+        await self._api.draining.wait()
+        while not self._answers.empty():
+            await asyncio.sleep(0.01)
+        raise Closed(1012, "service restart")
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code") or 1005)
+            text = message.get("text")
+            await self._take(message["bytes"] if text is None else text.encode())
+
+    async def _take(self, text: bytes) -> None:
+        frame = parse_frame(text)
+        if frame is not None:
+            batch = Batch(list(frame.events), range(1, len(frame.events) + 1))
+            await self._append(frame.seq, batch)
+        else:
+            await self._take_slowly(text)
+
+    async def _take_slowly(self, text: bytes) -> None:
+        """Find out what is wrong with a frame, or what kind of frame it is."""
+        try:
+            frame = from_json(text)
+        except ValueError as error:
+            await self._refuse(InvalidInput(f"frame: {error}"), None)
+            raise Closed(1007, "a frame is JSON") from None
+        kind = frame.get("type") if isinstance(frame, dict) else None
+        if kind == "follow":
+            await self._follow(text)
+        elif kind == "events":
+            await self._take_broken(text, frame)
+        else:
+            shown = repr(kind)[:40]
+            await self._refuse(InvalidInput(f"type: got {shown}, expected events or follow"), None)
+
+    async def _take_broken(self, text: bytes, frame: dict[str, Any]) -> None:
+        seq = frame.get("seq")
+        if type(seq) is not int or not isinstance(frame.get("events"), list):
+            wanted = "frame: expected an integer seq and a list of events"
+            await self._refuse(InvalidInput(wanted), seq)
+            return
+        unknown = sorted(frame.keys() - {"type", "seq", "events"})
+        if unknown:
+            await self._refuse(InvalidInput(f"frame: got unknown fields {unknown}"), seq)
+            return
+        begin = text.index(b"[", text.index(b'"events"'))
+        try:
+            elements = split_array(text[begin : text.rindex(b"]") + 1])
+        except SynaptideError:
+            elements = [to_json(event) for event in frame["events"]]
+        await self._append(seq, from_array(elements))
+
+    async def _append(self, seq: int, batch: Batch) -> None:
+        if len(batch.items) > self._credits:
+            detail = f"events: got {len(batch.items)}, expected at most {self._credits} now"
+            await self._refuse(QueueFull(detail, credits=self._credits), seq)
+            raise Closed(1008, "more events than credits")
+        events, problems = batch.events, batch.problems
+        if problems:
+            self._api.metrics.rejected.labels(reason="invalid").inc(len(problems))
+        try:
+            positions = await self._append_patiently(events) if events else []
+        except SynaptideError as error:
+            await self._refuse(error, seq)
+            return
+        self._credits -= len(batch.items)
+        self._api.metrics.ingested.labels(transport="websocket").inc(len(events))
+        self._answers.put_nowait((seq, batch, positions))
+
+    async def _append_patiently(self, events: list[Any]) -> list[int]:
+        """Wait while the queue is full: not reading on is what slows a client down."""
+        while True:
+            try:
+                return await self._journal.append(self._uid, events, "applied")
+            except QueueFull:
+                await asyncio.sleep(0.01)
+
+    async def _answer(self) -> None:
+        while True:
+            seq, batch, positions = await self._answers.get()
+            try:
+                replies = [
+                    line for position in positions for line in await self._journal.replies(position)
+                ]
+            except SynaptideError as error:
+                await self._refuse(error, seq)
+                continue
+            finally:
+                self._credits += len(batch.items)
+            lines, _ = merge(batch, replies)
+            text = b'{"type":"results","seq":%d,"credits":%d,"results":[%b]}' % (
+                seq,
+                len(lines),
+                b",".join(lines),
+            )
+            await self._websocket.send_text(text.decode())
+
+    async def _follow(self, text: bytes) -> None:
+        try:
+            after = Follow.model_validate_json(text).after
+        except ValidationError as error:
+            await self._refuse(invalid(error), None)
+            return
+        if self._following is not None:
+            self._following.cancel()
+        self._following = asyncio.create_task(self._send_live(after))
+
+    async def _send_live(self, after: int) -> None:
+        try:
+            while True:
+                lines = await self._journal.results(
+                    self._uid, after, _RESULTS_AT_ONCE, HEARTBEAT_SECONDS
+                )
+                if lines:
+                    text = b'{"type":"live","results":[%b]}' % b",".join(lines)
+                    await self._websocket.send_text(text.decode())
+                    after += len(lines)
+        except SynaptideError as error:
+            await self._refuse(error, None)
+
+    async def _refuse(self, error: SynaptideError, seq: Any) -> None:
+        named = {} if seq is None else {"seq": seq}
+        await self._send({"type": "problem"} | named | error.problem())
+
+    async def _send(self, content: dict[str, Any]) -> None:
+        await self._websocket.send_text(to_json(content).decode())

@@ -1,0 +1,51 @@
+"""Operations: health, metrics, version."""
+
+from __future__ import annotations
+
+import platform
+
+from fastapi import APIRouter, Request
+from prometheus_client.exposition import choose_encoder
+from starlette.responses import Response
+
+from service.api.state import ApiState
+from service.api.streams import answer
+from service.errors import NotReady
+from service.stream import SNAPSHOT_FORMAT
+from service.version import VERSION
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/livez", operation_id="get_livez")
+async def livez() -> Response:
+    """Say that the process answers. Depends on nothing else."""
+    return answer({"status": "alive"})
+
+
+@router.get("/readyz", operation_id="get_readyz")
+async def readyz(api: ApiState) -> Response:
+    """Say whether an event posted now would be applied at once."""
+    reason = api.why_not_ready()
+    if reason:
+        raise NotReady(reason, retry_after_seconds=1)
+    return answer({"status": "ready"})
+
+
+@router.get("/metrics", operation_id="get_metrics")
+async def metrics(request: Request, api: ApiState) -> Response:
+    """Return metrics for Prometheus."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(api.metrics.registry), headers={"Content-Type": content_type})
+
+
+@router.get("/version", operation_id="get_version")
+async def version() -> Response:
+    """Return the version of the service, of Python, and of the snapshots it writes."""
+    return answer(
+        {
+            "version": VERSION,
+            "python": platform.python_version(),
+            "snapshot_format": SNAPSHOT_FORMAT,
+        }
+    )

@@ -1,0 +1,247 @@
+"""Streams: made, shown, deleted; their state, snapshots and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from service.api.bodies import read_body
+from service.api.state import ApiState
+from service.errors import (
+    InvalidInput,
+    SnapshotError,
+    SpecConflict,
+    StreamNotFound,
+    TooMuchMemory,
+)
+from service.journal.base import Journal, StreamRow
+from service.schemas import STREAM_NAME, Command, StreamSpec, parse_spec
+from service.stream import Stream, estimate_bytes, restored, same_learner
+
+router = APIRouter(prefix="/v1/streams", tags=["streams"])
+
+StreamName = Annotated[
+    str,
+    Path(
+        pattern=STREAM_NAME,
+        description="1 to 128 letters, digits, dots, underscores, colons or hyphens, beginning "
+        "with a letter or digit.",
+        examples=["boiler-3"],
+    ),
+]
+_SPEC_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "examples": {
+                    "sequence memory": {"value": {"learner": {"kind": "sequence_memory"}}},
+                    "baseline": {
+                        "value": {"learner": {"kind": "rolling_zscore"}, "threshold": 0.6}
+                    },
+                },
+            }
+        },
+    }
+}
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return JSON."""
+    return Response(to_json(content), status, headers, "application/json")
+
+
+@router.put("/{stream}", operation_id="put_stream", openapi_extra=_SPEC_BODY)
+async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
+    """Make a stream, or change what may change of one: threshold, title, policies."""
+    spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
+    need = estimate_bytes(spec)
+    if need > api.settings.max_stream_bytes:
+        raise TooMuchMemory(
+            f"learner: needs up to {need} bytes, expected at most {api.settings.max_stream_bytes}",
+            memory_bytes_estimate=need,
+        )
+    journal = api.writable()
+    try:
+        row, made = journal.stream(stream), False
+    except StreamNotFound:
+        await asyncio.to_thread(_try_to_build, spec)
+        row, made = await journal.create_stream(stream, spec.to_json())
+    if not made:
+        row = await _reconfigure(journal, row, spec)
+    return answer(describe(row), 201 if made else 200, {"ETag": f'"{row.version}"'})
+
+
+def _try_to_build(spec: StreamSpec) -> None:
+    try:
+        Stream(spec)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"learner: {error}", errors=[{"pointer": "/learner", "detail": str(error)}]
+        ) from None
+
+
+async def _reconfigure(journal: Journal, row: StreamRow, spec: StreamSpec) -> StreamRow:
+    old = StreamSpec.model_validate_json(row.spec)
+    if old == spec:
+        return row
+    conflict = same_learner(old, spec)
+    if conflict:
+        raise SpecConflict(f"{conflict}; delete the stream to begin with another learner")
+    await _command(journal, row, Command(command="configure", spec=spec.model_dump(mode="json")))
+    return journal.stream(row.name)
+
+
+async def _command(journal: Journal, row: StreamRow, command: Command) -> dict[str, Any]:
+    """Put a command in the log and wait until it is carried out."""
+    (position,) = await journal.append(row.uid, [command], "applied")
+    (reply,) = await journal.replies(position)
+    said: dict[str, Any] = json.loads(reply)
+    if "status" in said:
+        refusal = SpecConflict if said["status"] == 409 else SnapshotError
+        raise refusal(said["detail"])
+    return said
+
+
+def describe(row: StreamRow) -> dict[str, Any]:
+    """Return a stream as the API shows it."""
+    spec = json.loads(row.spec)
+    return {
+        "name": row.name,
+        "spec": spec,
+        "version": row.version,
+        "created_at": datetime.fromtimestamp(row.created_at, UTC),
+        "offset": row.offset,
+        "digest": row.digest,
+        "memory_bytes_estimate": estimate_bytes(StreamSpec.model_validate_json(row.spec)),
+        "status": row.status,
+    }
+
+
+@router.get("", operation_id="list_streams")
+async def list_streams(api: ApiState) -> Response:
+    """Return every stream, by name."""
+    return answer({"streams": [describe(row) for row in api.journal.streams()]})
+
+
+@router.get("/{stream}", operation_id="get_stream")
+async def get_stream(stream: StreamName, api: ApiState) -> Response:
+    """Return a stream's spec and status."""
+    row = api.journal.stream(stream)
+    return answer(describe(row), headers={"ETag": f'"{row.version}"'})
+
+
+@router.delete("/{stream}", operation_id="delete_stream", status_code=204)
+async def delete_stream(stream: StreamName, api: ApiState) -> Response:
+    """Delete a stream with its log, results and snapshots. This cannot be undone."""
+    journal = api.writable()
+    await journal.delete_stream(journal.stream(stream).uid)
+    return Response(status_code=204)
+
+
+@router.get("/{stream}/state", operation_id="get_state")
+async def get_state(stream: StreamName, api: ApiState) -> Response:
+    """Return offset, digest, what the stream is doing, and its signals."""
+    row = api.journal.stream(stream)
+    snapshots = await api.journal.snapshots(row.uid)
+    newest = {"id": snapshots[0].id, "offset": snapshots[0].offset} if snapshots else None
+    return answer(
+        {"learning": "warming", "signals": {}}
+        | dict(row.status)
+        | {"offset": row.offset, "digest": row.digest, "last_snapshot": newest}
+    )
+
+
+@router.put("/{stream}/learning", operation_id="put_learning")
+async def put_learning(stream: StreamName, request: Request, api: ApiState) -> Response:
+    """Let a quarantined stream learn again: `{"state": "learning"}`."""
+    body = await read_body(request, api.settings.max_body_bytes)
+    if body.replace(b" ", b"") != b'{"state":"learning"}':
+        raise InvalidInput('state: expected {"state": "learning"}')
+    journal = api.writable()
+    return answer(await _command(journal, journal.stream(stream), Command(command="resume")))
+
+
+@router.get("/{stream}/dead-letters", operation_id="list_dead_letters")
+async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
+    """Return the events that could not be applied, oldest first, each with the reason."""
+    letters = await api.journal.dead_letters(api.journal.stream(stream).uid)
+    return answer(
+        {
+            "dead_letters": [
+                {
+                    "reason": letter.reason,
+                    "detail": letter.detail,
+                    "event": json.loads(letter.entry),
+                    "received_at": datetime.fromtimestamp(letter.created_at, UTC),
+                }
+                for letter in letters
+            ]
+        }
+    )
+
+
+@router.post("/{stream}/snapshots", operation_id="post_snapshot", status_code=201)
+async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
+    """Take a snapshot now and keep it until the stream is deleted."""
+    journal = api.writable()
+    row = journal.stream(stream)
+    said = await _command(journal, row, Command(command="snapshot"))
+    kept = [each for each in await journal.snapshots(row.uid) if each.kept]
+    return answer(
+        {
+            "id": kept[0].id,
+            "offset": said["offset"],
+            "digest": said["digest"],
+            "size_bytes": said["size_bytes"],
+        },
+        201,
+    )
+
+
+@router.get("/{stream}/snapshots", operation_id="list_snapshots")
+async def list_snapshots(stream: StreamName, api: ApiState) -> Response:
+    """Return a stream's snapshots, newest first."""
+    rows = await api.journal.snapshots(api.journal.stream(stream).uid)
+    return answer(
+        {
+            "snapshots": [
+                {
+                    "id": row.id,
+                    "offset": row.offset,
+                    "size_bytes": row.size_bytes,
+                    "kept": row.kept,
+                    "created_at": datetime.fromtimestamp(row.created_at, UTC),
+                }
+                for row in rows
+            ]
+        }
+    )
+
+
+@router.get("/{stream}/snapshots/{snapshot_id}", operation_id="get_snapshot")
+async def get_snapshot(stream: StreamName, snapshot_id: int, api: ApiState) -> Response:
+    """Return a snapshot's bytes."""
+    blob = await api.journal.snapshot(api.journal.stream(stream).uid, snapshot_id)
+    return Response(blob, media_type="application/octet-stream")
+
+
+@router.post("/{stream}/restore", operation_id="restore_stream")
+async def restore_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
+    """Give the stream the learner in this snapshot; a stream without events becomes its twin."""
+    journal = api.writable()
+    row = journal.stream(stream)
+    limit = api.settings.max_snapshot_bytes
+    blob = await read_body(request, limit)
+    fresh = Stream(StreamSpec.model_validate_json(row.spec))
+    tried = await asyncio.to_thread(restored, fresh, blob, limit)
+    snapshot_id = await journal.put_snapshot(row.uid, blob, tried.offset)
+    command = Command(command="restore", snapshot=snapshot_id)
+    return answer(await _command(journal, row, command))

@@ -1,0 +1,177 @@
+"""The composition root: chooses the engine, wires journal, worker and routes, and serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from learners.sequence_memory import SequenceMemory
+
+from service.api import errors, events, live, operations, streams
+from service.api.state import Api
+from service.errors import SettingsError
+from service.journal.base import Journal
+from service.journal.sqlite import SqliteJournal
+from service.metrics import Metrics
+from service.settings import Settings
+from service.stream import Stream
+from service.version import VERSION
+from service.worker import Worker
+
+log = structlog.get_logger()
+
+DESCRIPTION = """Post events; a learner predicts each one, learns from it, and answers how
+surprising it was."""
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Choose the engine. Nothing else in the program knows that there could be two."""
+    return SqliteJournal(
+        settings.data_dir,
+        synchronous=settings.synchronous,
+        max_queued_entries=settings.max_queued_entries,
+        results_kept=settings.results_kept,
+        log_kept_entries=settings.log_kept_entries,
+        log_kept_seconds=settings.log_kept_seconds,
+    )
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; its journal is opened when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings, app.state.api):
+            yield
+
+    app = FastAPI(
+        title="Synaptide",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_tags=[
+            {"name": "streams", "description": "What learns."},
+            {"name": "events", "description": "What is learned from, and what came of it."},
+            {"name": "operations", "description": "Health, metrics and version."},
+        ],
+    )
+    app.state.api = Api(settings, Metrics())
+    for router in (streams.router, events.router, live.router, operations.router):
+        app.include_router(router)
+    errors.install(app)
+    return app
+
+
+@asynccontextmanager
+async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
+    """Open the journal, run the workers, and on the way out leave everything committed."""
+    journal = open_journal(settings)
+    await journal.open()
+    pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
+    workers = [
+        Worker(journal, partition, settings, api.metrics, pool) for partition in journal.partitions
+    ]
+
+    def live_streams() -> Iterable[tuple[str, Stream]]:
+        for worker in workers:
+            for uid, each in list(worker.live.items()):
+                row = journal.stream_by_uid(uid)
+                if row is not None:
+                    yield row.name, each.stream
+
+    api.metrics.watch(journal, live_streams)
+    api.open(journal, lambda: all(worker.healthy for worker in workers))
+    background = asyncio.create_task(_work(workers, api, pool))
+    upkeep = asyncio.create_task(_keep_trim(journal))
+    try:
+        yield
+    finally:
+        api.drain()
+        upkeep.cancel()
+        for worker in workers:
+            await worker.stop()
+        background.cancel()
+        await asyncio.gather(background, upkeep, return_exceptions=True)
+        await journal.close()
+        pool.shutdown()
+        log.info("stopped")
+
+
+async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
+    await asyncio.get_running_loop().run_in_executor(pool, _warm)
+    api.warm = True
+    await asyncio.gather(*(worker.run() for worker in workers))
+
+
+def _warm() -> None:
+    """Compile the kernels, or load them from their cache, before the first event waits for it."""
+    learner = SequenceMemory()
+    for value in range(3):
+        learner.step_one({"value": float(value)}, t=float(value))
+
+
+async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:
+    import time
+
+    while True:
+        await asyncio.sleep(every_seconds)
+        try:
+            await journal.trim(time.time())
+        except Exception:
+            log.exception("trim failed")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which first lets long replies end when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+        super().__init__(config)
+        self._api = api
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Begin to drain, then stop."""
+        self._api.drain()
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the address, or raise `SettingsError` before anything else has begun."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2_048)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        ) from None
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop; raise `SettingsError` when that cannot begin."""
+    with listen(settings) as listener:
+        # The folder is taken here once, so that a refusal is a sentence and not a traceback.
+        asyncio.run(_probe(settings))
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=settings.max_frame_bytes,
+            timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        )
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"Synaptide listens on http://{shown}:{port}", flush=True)
+        Server(config, app.state.api).run(sockets=[listener])
+
+
+async def _probe(settings: Settings) -> None:
+    journal = open_journal(settings)
+    await journal.open()
+    await journal.close()

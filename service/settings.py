@@ -1,0 +1,83 @@
+"""Every setting of the program, read from `SYNAPTIDE_*` variables and overridden by flags."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; the defaults suit one process on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNAPTIDE_", extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    insecure: bool = Field(
+        False, description="Allow an address that other machines reach, without authentication."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded journal.")
+    synchronous: Literal["FULL", "NORMAL"] = Field(
+        "FULL", description="FULL survives a power cut; NORMAL may lose its last moments."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe message that is logged."
+    )
+    shards: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="Threads that step learners.",
+    )
+    max_body_bytes: int = Field(16 * MIB, ge=1, description="Largest request body.")
+    max_frame_bytes: int = Field(1 * MIB, ge=1, description="Largest WebSocket frame.")
+    max_stream_bytes: int = Field(
+        512 * MIB, ge=1, description="Most memory a stream's learner and indicators may need."
+    )
+    max_snapshot_bytes: int = Field(
+        512 * MIB, ge=1, description="Largest snapshot that is read, packed or unpacked."
+    )
+    max_queued_entries: int = Field(
+        100_000, ge=1, description="Entries waiting to be applied before posts are answered 429."
+    )
+    socket_credits: int = Field(
+        4_096, ge=1, description="Events one WebSocket may have outstanding."
+    )
+    snapshot_every_seconds: float = Field(
+        60.0, gt=0, description="Age of the last snapshot at which an active stream takes another."
+    )
+    results_kept: int = Field(10_000, ge=1, description="Results kept for each stream.")
+    log_kept_entries: int = Field(
+        1_000_000, ge=0, description="Entries kept in the log beyond what recovery needs."
+    )
+    log_kept_seconds: float = Field(
+        7 * 86_400.0, ge=0, description="Age to which the log is kept beyond what recovery needs."
+    )
+    drain_seconds: float = Field(
+        5.0, ge=0, description="How long requests may take to end when the service stops."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_public_address(self) -> Self:
+        if not self.insecure and not _is_loopback(self.host):
+            raise ValueError(
+                f"host: got {self.host!r}, which other machines may reach, and the service has no "
+                "authentication; expected a loopback address, or --insecure"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

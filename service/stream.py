@@ -1,0 +1,419 @@
+"""A stream: one learner, the indicators over it, and the receipt. Pure and synchronous.
+
+The same entries give the same results and the same digest, wherever they are applied: in the
+service, in a replay after a crash, or in `synaptide score`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from learners.base import InvalidEvent, Prediction, StateError
+from service import catalog, container
+from service.errors import InvalidInput, SnapshotError
+from service.schemas import Event, StreamSpec
+
+SNAPSHOT_FORMAT = 1
+Learning = Literal["warming", "learning", "paused", "quarantined"]
+_SILENT = Prediction()
+
+
+class Fate(Enum):
+    """What became of an entry."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+    SET_ASIDE = "set aside"
+
+
+@dataclass(slots=True)
+class Reply:
+    """The answer to one entry: a JSON object, and for a duplicate the first result's offset."""
+
+    fate: Fate
+    line: bytes
+    offset: int
+
+
+def time_of(event: Event, received_at: float) -> float:
+    """Return the event's time in seconds since 1970-01-01 UTC."""
+    return received_at if event.ts is None else event.ts.timestamp()
+
+
+class Stream:
+    """State machine of one stream."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        self.spec = spec
+        self.learner = catalog.build_learner(spec.learner)
+        self.indicators = [catalog.build_indicator(params) for params in spec.indicators]
+        self.offset = 0
+        self.learning: Learning = "warming"
+        self.anomalies = 0
+        self.newest: float | None = None
+        self.last_score: float | None = None
+        self.last_raw_score: float | None = None
+        self.digest = blake2b(_meaning(spec), digest_size=16).digest()
+        self._seen = DuplicateRing(spec.duplicates_remembered)
+        self._scorer = next(
+            (each for each in self.indicators if isinstance(each, AnomalyLikelihood)), None
+        )
+
+    # One event
+
+    def step(self, event: Event, received_at: float) -> Reply:
+        """Apply one event: predict, learn, update the indicators, seal the receipt."""
+        if event.id is not None:
+            first = self._seen.offset_of(event.id)
+            if first is not None:
+                return Reply(Fate.DUPLICATE, _duplicate_line(event.id, first), first)
+        t = time_of(event, received_at)
+        late = self.newest is not None and t < self.newest - self.spec.late.tolerance_seconds
+        if late and self.spec.late.policy == "rejected":
+            return self._refuse(event, "late-event", f"ts: got {_iso(t)}, expected no earlier time")
+        try:
+            prediction = self._predict(event, t, late)
+        except InvalidEvent as error:
+            return self._refuse(event, "invalid-event", str(error))
+        return self._seal(event, t, late, prediction)
+
+    def _predict(self, event: Event, t: float, late: bool) -> Prediction:
+        if self.learning == "quarantined":
+            return _SILENT
+        if late:
+            return self.learner.predict(event.x, t)
+        prediction = self.learner.step_one(event.x, event.y, t)
+        for indicator in self.indicators:
+            indicator.update(prediction, event.x, event.y, t)
+        return prediction
+
+    def _score(self, raw: float | None) -> tuple[float | None, Learning]:
+        """Return the score on the common scale and what the stream is doing."""
+        if self._scorer is None:
+            score = None if raw is None else min(max(raw, 0.0), 1.0)
+            return score, "warming" if raw is None else "learning"
+        if raw is None:
+            return None, "warming"
+        return self._scorer.value(), "warming" if self._scorer.warming else "learning"
+
+    def _seal(self, event: Event, t: float, late: bool, prediction: Prediction) -> Reply:
+        raw = prediction.score
+        if raw is not None and not math.isfinite(raw):
+            raw = None
+        score: float | None = None
+        if self.learning != "quarantined" and not late:
+            score, self.learning = self._score(raw)
+        is_anomaly = (
+            score is not None and self.learning != "warming" and score >= self.spec.threshold
+        )
+        self.offset = offset = self.offset + 1
+        if not late:
+            self.newest = t if self.newest is None or t > self.newest else self.newest
+            self.anomalies += is_anomaly
+            self.last_score, self.last_raw_score = score, raw
+        if event.id is not None:
+            self._seen.add(event.id, offset)
+        result: dict[str, Any] = {
+            "event_id": event.id or f"@{offset}",
+            "offset": offset,
+            "ts": event.ts or datetime.fromtimestamp(t, UTC),
+            "anomaly_score": score,
+            "raw_score": raw,
+            "is_anomaly": is_anomaly,
+            "learning": self.learning,
+        }
+        if prediction is not _SILENT:
+            _describe(result, prediction)
+        if late:
+            result["late"] = True
+        body = to_json(result, inf_nan_mode="null")
+        digest = blake2b(self.digest + event.to_json() + body, digest_size=16)
+        self.digest = digest.digest()
+        line = b'%b,"digest":"%b"}' % (body[:-1], digest.hexdigest().encode())
+        return Reply(Fate.APPLIED, line, offset)
+
+    def _refuse(self, event: Event, code: str, detail: str) -> Reply:
+        problem = InvalidInput(detail).problem() | {"code": code, "event_id": event.id}
+        problem["type"] = f"urn:synaptide:problem:{code}"
+        return Reply(Fate.REFUSED, to_json({"status": 422} | problem), self.offset)
+
+    # Commands
+
+    def configure(self, spec: StreamSpec) -> None:
+        """Take on a spec with the same learner and indicators."""
+        conflict = same_learner(self.spec, spec)
+        if conflict:
+            raise ValueError(conflict)
+        if spec.duplicates_remembered != self.spec.duplicates_remembered:
+            self._seen = self._seen.resized(spec.duplicates_remembered)
+        self.spec = spec
+        self._chain(b"configure" + _meaning(spec))
+
+    def quarantine(self, event: Event) -> None:
+        """Stop learning because of this event, which is passed over."""
+        self.learning = "quarantined"
+        self._chain(b"quarantine" + event.to_json())
+
+    def resume(self) -> None:
+        """Learn again."""
+        self.learning = "warming"
+        self._chain(b"resume")
+
+    def _chain(self, change: bytes) -> None:
+        self.digest = blake2b(self.digest + change, digest_size=16).digest()
+
+    # State
+
+    def status(self) -> dict[str, Any]:
+        """Return what a person would ask about the stream, cheaply."""
+        return {
+            "learning": self.learning,
+            "anomaly_score": self.last_score,
+            "raw_score": self.last_raw_score,
+            "anomalies": self.anomalies,
+            "newest_ts": None if self.newest is None else _iso(self.newest),
+            "signals": {
+                name: value for name, value in self.signals().items() if math.isfinite(value)
+            },
+        }
+
+    def signals(self) -> Mapping[str, float]:
+        """Return the signals of the learner and of its indicators."""
+        signals = dict(self.learner.signals())
+        for indicator in self.indicators:
+            signals |= indicator.signals()
+        return signals
+
+    def snapshot(self) -> bytes:
+        """Return the whole state as a container."""
+        header = {
+            "format": SNAPSHOT_FORMAT,
+            "kind": self.spec.learner.kind,
+            "state_schema": self.learner.state_schema,
+            "spec": self.spec.model_dump(mode="json"),
+            "offset": self.offset,
+            "digest": self.digest.hex(),
+            "learning": self.learning,
+            "anomalies": self.anomalies,
+            "newest": self.newest,
+            "last_score": self.last_score,
+            "last_raw_score": self.last_raw_score,
+            "numpy": np.__version__,
+        }
+        arrays = {f"learner/{name}": array for name, array in self.learner.get_state().items()}
+        for i, indicator in enumerate(self.indicators):
+            state = indicator.get_state()
+            arrays |= {f"indicator{i}/{name}": array for name, array in state.items()}
+        arrays |= {f"stream/{name}": array for name, array in self._seen.get_state().items()}
+        return container.pack(header, arrays)
+
+    def restore(self, blob: bytes, max_bytes: int) -> None:
+        """Take over a snapshot's learner and indicators, or raise `SnapshotError`.
+
+        A stream that has applied nothing becomes the stream the snapshot was taken of, with its
+        offset and digest; any other keeps its own and records the change in its digest. After an
+        error this object is to be thrown away.
+        """
+        header, arrays = container.unpack(blob, max_bytes)
+        spec = spec_in(header)
+        conflict = same_learner(self.spec, spec)
+        if conflict:
+            raise SnapshotError(f"snapshot: {conflict}")
+        try:
+            self._take(header, arrays, whole=self.offset == 0)
+        except (StateError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise SnapshotError(f"snapshot: does not fit: {error}") from None
+        if self.offset != int(header["offset"]) or self.digest.hex() != header["digest"]:
+            self._chain(b"restore" + blake2b(blob, digest_size=16).digest())
+
+    def _take(self, header: dict[str, Any], arrays: dict[str, Any], whole: bool) -> None:
+        if header["format"] != SNAPSHOT_FORMAT:
+            raise ValueError(f"format: got {header['format']!r}, expected {SNAPSHOT_FORMAT}")
+        if header["state_schema"] != self.learner.state_schema:
+            raise ValueError(
+                f"state_schema: got {header['state_schema']!r}, "
+                f"expected {self.learner.state_schema}"
+            )
+        if header["learning"] not in ("warming", "learning", "paused", "quarantined"):
+            raise ValueError(f"learning: got {header['learning']!r}")
+        parts = _by_owner(arrays)
+        self.learner.set_state(parts.pop("learner", {}))
+        for i, indicator in enumerate(self.indicators):
+            indicator.set_state(parts.pop(f"indicator{i}", {}))
+        seen = parts.pop("stream", {})
+        if parts:
+            raise StateError(f"arrays: got {sorted(parts)} besides what the stream has")
+        self.learning = header["learning"]
+        self.newest = None if header["newest"] is None else float(header["newest"])
+        if whole:
+            self.offset = int(header["offset"])
+            self.digest = bytes.fromhex(header["digest"])
+            self.anomalies = int(header["anomalies"])
+            self.last_score, self.last_raw_score = header["last_score"], header["last_raw_score"]
+            self._seen.set_state(seen)
+
+
+class DuplicateRing:
+    """The last ids of a stream, as 64-bit hashes, with the offsets of their results."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._ids = np.zeros(capacity, np.uint64)
+        self._offsets = np.zeros(capacity, np.int64)
+        self._count = 0
+        self._index: dict[int, int] = {}
+
+    def offset_of(self, event_id: str) -> int | None:
+        """Return the offset of the result this id was first answered with."""
+        return self._index.get(_hash64(event_id))
+
+    def add(self, event_id: str, offset: int) -> None:
+        """Remember an id and forget the oldest one beyond the capacity."""
+        if not self.capacity:
+            return
+        slot = self._count % self.capacity
+        if self._count >= self.capacity:
+            self._index.pop(int(self._ids[slot]), None)
+        key = _hash64(event_id)
+        self._ids[slot], self._offsets[slot] = key, offset
+        self._index[key] = offset
+        self._count += 1
+
+    def resized(self, capacity: int) -> DuplicateRing:
+        """Return a ring of another capacity that remembers the newest of these."""
+        other = DuplicateRing(capacity)
+        ids, offsets = self._ordered()
+        kept = min(capacity, len(ids))
+        other._fill(ids[len(ids) - kept :], offsets[len(ids) - kept :])
+        return other
+
+    def _ordered(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        if self._count <= self.capacity:
+            return self._ids[: self._count], self._offsets[: self._count]
+        first = self._count % self.capacity
+        return np.roll(self._ids, -first), np.roll(self._offsets, -first)
+
+    def _fill(self, ids: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> None:
+        self._count = len(ids)
+        self._ids[: len(ids)], self._offsets[: len(ids)] = ids, offsets
+        self._index = dict(zip(ids.tolist(), offsets.tolist(), strict=True))
+
+    def get_state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the remembered ids and offsets, oldest first."""
+        ids, offsets = self._ordered()
+        return {"duplicate_ids": ids.copy(), "duplicate_offsets": offsets.copy()}
+
+    def set_state(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take over remembered ids, or raise `StateError`."""
+        if arrays.keys() != {"duplicate_ids", "duplicate_offsets"}:
+            raise StateError(f"arrays: got {sorted(arrays)}, expected the two of the duplicates")
+        ids, offsets = arrays["duplicate_ids"], arrays["duplicate_offsets"]
+        fits = ids.ndim == 1 and ids.shape == offsets.shape and len(ids) <= self.capacity
+        if not fits or ids.dtype != np.uint64 or offsets.dtype != np.int64:
+            raise StateError(
+                f"duplicate_ids: got {ids.dtype}{list(ids.shape)}, "
+                f"expected at most uint64[{self.capacity}]"
+            )
+        self._fill(ids, offsets)
+
+
+def revived(blob: bytes, max_bytes: int) -> Stream:
+    """Build the stream a snapshot was taken of, or raise `SnapshotError`."""
+    header, _ = container.unpack(blob, max_bytes)
+    stream = Stream(spec_in(header))
+    stream.restore(blob, max_bytes)
+    return stream
+
+
+def restored(stream: Stream, blob: bytes, max_bytes: int) -> Stream:
+    """Return a copy of a stream that has taken over a snapshot, or raise `SnapshotError`."""
+    copy = Stream(stream.spec)
+    if stream.offset:
+        copy.restore(stream.snapshot(), max_bytes)
+    copy.restore(blob, max_bytes)
+    return copy
+
+
+def same_learner(old: StreamSpec, new: StreamSpec) -> str:
+    """Say why a stream of the old spec cannot go on under the new one, or return nothing."""
+    for name in ("learner", "indicators"):
+        before, after = (getattr(spec, name) for spec in (old, new))
+        if before != after:
+            return f"{name}: got {_shown(after)}, expected {_shown(before)}"
+    return ""
+
+
+def spec_in(header: dict[str, Any]) -> StreamSpec:
+    """Return the spec a snapshot's header holds, or raise `SnapshotError`."""
+    try:
+        return StreamSpec.model_validate_json(to_json(header.get("spec")))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SnapshotError(f"snapshot: spec: {first['msg']} at {first['loc']}") from None
+
+
+def estimate_bytes(spec: StreamSpec) -> int:
+    """Return the most bytes a stream of this spec will hold in memory."""
+    ring = 16 * spec.duplicates_remembered + 120 * spec.duplicates_remembered
+    return ring + sum(catalog.memory_bytes(part) for part in (spec.learner, *spec.indicators))
+
+
+def _meaning(spec: StreamSpec) -> bytes:
+    """Return the part of a spec that results depend on, as canonical bytes."""
+    return to_json(spec.model_dump(mode="json", exclude={"title", "snapshot_every_events"}))
+
+
+def _shown(part: Any) -> str:
+    parts = part if isinstance(part, list) else [part]
+    return to_json([each.model_dump(mode="json") for each in parts]).decode()
+
+
+def _describe(result: dict[str, Any], prediction: Prediction) -> None:
+    if prediction.label is not None:
+        result["prediction"] = prediction.label
+    if prediction.proba is not None:
+        result["proba"] = dict(prediction.proba)
+    if prediction.expected is not None:
+        result["expected_values"] = dict(prediction.expected)
+    if prediction.forecast:
+        result["forecast"] = [
+            {
+                "horizon": each.horizon,
+                "yhat": each.value,
+                "yhat_lower": each.lower,
+                "yhat_upper": each.upper,
+            }
+            for each in prediction.forecast
+        ]
+
+
+def _duplicate_line(event_id: str, offset: int) -> bytes:
+    return to_json({"event_id": event_id, "offset": offset, "duplicate": True})
+
+
+def _by_owner(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    owners: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        owner, _, own_name = name.partition("/")
+        owners.setdefault(owner, {})[own_name] = array
+    return owners
+
+
+def _hash64(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _iso(t: float) -> str:
+    return datetime.fromtimestamp(t, UTC).isoformat().replace("+00:00", "Z")
