@@ -1,0 +1,279 @@
+"""The program: `synaptide serve | replay | score | streams | bench | demo`.
+
+Exit codes: 0 done, 2 bad usage or bad input, 1 anything else. Each command's last line on standard
+output is made for programs, what is meant for people goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from service.transport import DEFAULT_URL
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what is expected to fail fails in a sentence."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as ended:  # argparse has said what is wrong, or shown the help.
+        return ended.code if isinstance(ended.code, int) else 2
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough; Python must not complain when it closes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Carry out the command, or say what kept it from that."""
+    from service.commands import UsageError
+    from service.errors import InvalidInput, SynaptideError
+    from service.rows import InputError
+    from service.transport import Problem, Unreachable
+
+    try:
+        return _dispatch(arguments)
+    except (UsageError, InputError, InvalidInput) as error:
+        return _say(error, 2)
+    except Problem as problem:
+        theirs = 400 <= problem.status < 500 and problem.status not in (410, 429)
+        return _say(problem, 2 if theirs else 1)
+    except Unreachable as error:
+        return _say(f"{error}; `synaptide serve` runs a service, --url names another", 1)
+    except SynaptideError as error:
+        return _say(error, 1)
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    """Import what the command needs, and no more, so that help is there at once."""
+    match arguments.command:
+        case "serve":
+            from service.commands import serve
+
+            return serve(arguments)
+        case "replay":
+            from service.replay import replay
+
+            return replay(arguments)
+        case "score":
+            from service.score import score
+
+            return score(arguments)
+        case "streams":
+            from service.commands import streams
+
+            return streams(arguments)
+        case "bench":
+            from service.commands import bench
+
+            return bench(arguments)
+        case _:
+            from service.demo import demo
+
+            return demo(arguments)
+
+
+def _say(what: object, code: int) -> int:
+    print(f"synaptide: {what}", file=sys.stderr)
+    return code
+
+
+class _Version(argparse.Action):
+    """Shows the version, which takes a moment to find, only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: object) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from service.version import VERSION
+
+        print(f"synaptide {VERSION}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="synaptide", description="Learns from live streams, one event at a time."
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_serve, _add_replay, _add_score, _add_streams, _add_bench, _add_demo):
+        add(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_serve(commands: Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the service",
+        description="Run the service until it is told to stop. What is not given here is taken "
+        "from SYNAPTIDE_* variables (SYNAPTIDE_PORT, SYNAPTIDE_DATA_DIR and so on).",
+    )
+    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (8000); 0 takes a free one")
+    serve.add_argument("--data-dir", type=Path, help="folder of the embedded journal (data)")
+    serve.add_argument("--redis", metavar="URL", help="address of a Redis or Valkey journal")
+    serve.add_argument(
+        "--role", choices=("all", "api", "worker"), default="all", help="what this process does"
+    )
+    serve.add_argument(
+        "--synchronous",
+        choices=("FULL", "NORMAL"),
+        help="FULL (the default) survives a power cut, NORMAL may lose its last moments",
+    )
+    serve.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    serve.add_argument(
+        "--insecure",
+        action="store_true",
+        default=None,
+        help="allow an address that other machines reach, without authentication",
+    )
+
+
+def _add_replay(commands: Commands) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="post a file's events to a stream of a running service",
+        description="Post a file's events, in order, to a stream, which is made if it is not "
+        "there. The last line of output is a JSON object that sums it up.",
+    )
+    _add_file(replay)
+    replay.add_argument("--stream", required=True, metavar="NAME", help="the stream's name")
+    _add_url(replay)
+    replay.add_argument(
+        "--speed", type=_positive, metavar="N", help="N times real time (default: at once)"
+    )
+    replay.add_argument(
+        "--ids",
+        action="store_true",
+        help="give each event an id of file name and line, so that nothing is learned from twice",
+    )
+
+
+def _add_score(commands: Commands) -> None:
+    score = commands.add_parser(
+        "score",
+        help="score a file without a service",
+        description="Run a file's events through the service's own pipeline, and write one row of "
+        "CSV for each: timestamp, value, anomaly_score, raw_score, is_anomaly. Rows without a "
+        "timestamp count as one second apart.",
+    )
+    _add_file(score)
+    score.add_argument("--out", metavar="SCORES.csv", type=Path, help="default: standard output")
+
+
+def _add_streams(commands: Commands) -> None:
+    streams = commands.add_parser("streams", help="list, create, show or delete streams")
+    actions = streams.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, said in (
+        ("list", "list every stream"),
+        ("create", "make a stream, or change one's threshold, title or policies"),
+        ("show", "show a stream's spec and status"),
+        ("delete", "delete a stream and all that is kept of it"),
+    ):
+        action = actions.add_parser(name, help=said, description=f"{said.capitalize()}.")
+        if name != "list":
+            action.add_argument("name", metavar="NAME", help="the stream's name")
+        if name == "create":
+            _add_spec(action)
+        _add_url(action)
+        action.add_argument("--json", action="store_true", help="JSON also on a terminal")
+
+
+def _add_bench(commands: Commands) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="run a benchmark",
+        description="Run a benchmark; the last line of output is a JSON object.",
+    )
+    bench.add_argument("name", metavar="NAME", help="which one; a wrong name lists them")
+    bench.add_argument("--data", type=Path, metavar="DIR", help="folder of the data sets")
+    bench.add_argument(
+        "--seeds", type=_count, default=1, metavar="N", help="how many seeds (default 1)"
+    )
+    bench.add_argument("--quick", action="store_true", help="a part of it, in a minute")
+
+
+def _add_demo(commands: Commands) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="watch a live service learn from a real stream",
+        description="Start a service with a temporary data folder, replay two months of water "
+        "flow through it, show the anomalies it found, and keep serving until Ctrl-C.",
+    )
+    demo.add_argument("--exit", action="store_true", help="end by itself")
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="CSV or JSON lines, maybe .gz")
+    _add_spec(parser)
+    parser.add_argument(
+        "--value",
+        action="append",
+        default=[],
+        metavar="COL",
+        help="column to learn from, repeated or separated by commas (default: `value`, else the "
+        "first other column of numbers)",
+    )
+    parser.add_argument(
+        "--timestamp",
+        metavar="COL",
+        help="column of the time (default: the first named timestamp, time, date, datetime or ts)",
+    )
+
+
+def _add_spec(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spec",
+        type=Path,
+        metavar="SPEC.json",
+        help='the stream\'s spec (default: {"learner": {"kind": "sequence_memory"}})',
+    )
+
+
+def _add_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url", default=DEFAULT_URL, type=_url, help=f"address of the service ({DEFAULT_URL})"
+    )
+
+
+def _url(text: str) -> str:
+    from service.client import Client
+
+    try:
+        return Client(text).url
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
