@@ -1,0 +1,348 @@
+"""The embedded engine: one SQLite file in a folder, one writing thread, nothing to install."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from service.errors import (
+    JournalUnavailable,
+    NotReady,
+    QueueFull,
+    ResultsExpired,
+    SnapshotNotFound,
+    StreamNotFound,
+)
+from service.journal import sqlite_upkeep as upkeep
+from service.journal.base import (
+    Ack,
+    Applied,
+    DeadLetter,
+    Record,
+    SnapshotRow,
+    StreamRow,
+)
+from service.journal.lock import FolderLock
+from service.journal.recent import Recent
+from service.journal.sqlite_operations import Append, Commit, Transaction, gone, put_snapshot
+from service.journal.sqlite_outbox import Outbox
+from service.journal.sqlite_reader import Reader
+from service.journal.sqlite_schema import LOCK_NAME, Synchronous, open_reader, open_writer
+from service.journal.tail import Tail
+from service.schemas import Entry
+
+_TRIMMED_AT_ONCE = 64
+
+
+class SqliteJournal:
+    """A `Journal` in one SQLite file, of one process.
+
+    Appends that nobody waits for stay in memory until the next commit, and are written in its
+    transaction: a lone event costs one sync of the disk, not two.
+
+    When a write fails, records may be lost: `Outbox` says how the two threads agree on which.
+    """
+
+    partitions: Sequence[int] = (0,)
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        synchronous: Synchronous = "FULL",
+        max_queued_entries: int = 100_000,
+        results_kept: int = 10_000,
+        log_kept_entries: int = 1_000_000,
+        log_kept_seconds: float = 7 * 86_400,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = Path(data_dir)
+        self._synchronous: Synchronous = synchronous
+        self._max_queued_entries = max_queued_entries
+        self._results_kept = results_kept
+        self._log_kept_entries, self._log_kept_seconds = log_kept_entries, log_kept_seconds
+        self._clock = clock
+        self._lock = FolderLock(self._folder, LOCK_NAME)
+        self._is_open = False
+        self._rows: dict[int, StreamRow] = {}
+        self._names: dict[str, StreamRow] = {}
+        self._deleting: set[int] = set()
+        self._recent = Recent()
+
+    async def open(self) -> None:
+        """Take the folder for this process, or raise `SettingsError`."""
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._open)
+        self._rows = {row.uid: row for row in await self._reader.streams()}
+        self._names = {row.name: row for row in self._rows.values()}
+        backlog_end, depth = await self._reader.backlog()
+        self._tail = Tail(backlog_end, depth, self._max_queued_entries)
+        tx = Transaction(self._connection.cursor(), backlog_end, self._results_kept)
+        self._outbox = Outbox(self._connection, tx, self._tail.lose)
+        self._is_open = True
+
+    def _open(self) -> None:
+        self._lock.acquire()
+        try:
+            self._connection = open_writer(self._folder, self._synchronous)
+            self._reader = Reader(open_reader(self._folder))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def close(self) -> None:
+        """Write what is pending and let the folder go."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self._outbox.close()
+        closed = JournalUnavailable("the journal is closed", retry_after_seconds=1)
+        self._tail.close(closed)
+        self._recent.close(closed)
+        await self._reader.close()
+        await asyncio.to_thread(self._connection.close)
+        self._lock.release()
+
+    # Streams
+
+    async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
+        """Return the stream of that name, and whether it was made now."""
+        now = self._clock()
+
+        def made(uid: int | None) -> tuple[StreamRow, bool]:
+            if uid is None:
+                return self._names[name], False
+            row = self._rows[uid] = self._names[name] = StreamRow(uid, name, spec, 1, now)
+            return row, True
+
+        result: tuple[StreamRow, bool] = await self._outbox.call(
+            made, upkeep.create_stream, name, spec, now
+        )
+        return result
+
+    async def set_spec(self, uid: int, spec: bytes) -> StreamRow:
+        """Replace a stream's spec and raise its version."""
+
+        def replaced(version: int) -> StreamRow:
+            row = self._rows[uid]
+            row.spec, row.version = spec, version
+            return row
+
+        row: StreamRow = await self._outbox.call(replaced, upkeep.set_spec, uid, spec)
+        return row
+
+    async def delete_stream(self, uid: int) -> None:
+        """Remove a stream and everything kept of it."""
+        self._existing(uid)
+        # From here on it takes no appends: one queued behind would be written to a stream gone.
+        self._deleting.add(uid)
+
+        def deleted(backlog: int) -> None:
+            del self._names[self._rows.pop(uid).name]
+            self._tail.drop_stream(uid, backlog)
+            self._recent.drop(uid)
+            self._recent.wake(uid)
+
+        def ended(deletion: asyncio.Future[Any]) -> None:
+            self._deleting.discard(uid)
+            if not deletion.cancelled():
+                deletion.exception()  # Marks it as seen: its caller may have gone away.
+
+        deletion = asyncio.ensure_future(self._outbox.call(deleted, upkeep.delete_stream, uid))
+        deletion.add_done_callback(ended)
+        await asyncio.shield(deletion)
+        with suppress(JournalUnavailable):  # It is deleted; `trim` clears what is left.
+            await self._clear_gone()
+
+    def stream(self, name: str) -> StreamRow:
+        """Return a stream by name, or raise `StreamNotFound`."""
+        try:
+            return self._names[name]
+        except KeyError:
+            raise StreamNotFound(f"stream: got {name!r}, expected one that exists") from None
+
+    def stream_by_uid(self, uid: int) -> StreamRow | None:
+        """Return a stream, or `None` if it was deleted."""
+        return self._rows.get(uid)
+
+    def streams(self) -> list[StreamRow]:
+        """Return every stream, by name."""
+        return [self._names[name] for name in sorted(self._names)]
+
+    # The log
+
+    async def append(self, uid: int, entries: Sequence[Entry], ack: Ack) -> list[int]:
+        """Append entries in order and return the positions of the records that hold them."""
+        self._existing(uid)
+        if self._tail.depth + len(entries) > self._max_queued_entries:
+            raise QueueFull(
+                f"entries: got {len(entries)} beside {self._tail.depth} waiting, "
+                f"expected at most {self._max_queued_entries} in all",
+                retry_after_seconds=1,
+            )
+        if not entries:
+            return []
+        records = self._tail.append(uid, entries, self._clock(), answered=ack == "applied")
+        operation = Append(records, self._outbox.generation)
+        if ack == "logged":
+            await self._outbox.write(operation)
+        else:
+            self._outbox.buffer(operation)
+        return [record.position for record in records]
+
+    async def replies(self, position: int) -> list[bytes]:
+        """Wait until a record is applied and return the reply to each of its entries."""
+        return await self._tail.replies(position)
+
+    async def committed(self, partition: int) -> int:
+        """Return the position up to which everything is applied, behind all that is queued."""
+
+        def begun_again(position: int) -> int:
+            self._outbox.begin_again()
+            return position
+
+        position: int = await self._outbox.call(begun_again, Transaction.committed)
+        return position
+
+    async def read(
+        self, partition: int, after: int, limit_entries: int, wait: bool = True
+    ) -> list[Record]:
+        """Return the records after a position, oldest first, at least one if `wait`."""
+        while True:
+            self._check()
+            records: list[Record] = []
+            if after < self._tail.floor:
+                records = await self._reader.records(after, self._tail.floor, limit_entries)
+                self._check()
+            records = records or self._tail.read(after, limit_entries)
+            if records or not wait:
+                return records
+            await self._tail.more()
+
+    async def history(self, uid: int, after: int, upto: int) -> list[Record]:
+        """Return one stream's records after a position and up to another, oldest first."""
+        floor, newer = self._tail.floor, self._tail.of_stream(uid, after, upto)
+        return await self._reader.history(uid, after, min(upto, floor)) + newer
+
+    async def commit(
+        self,
+        partition: int,
+        previous: int,
+        upto: int,
+        applied: Sequence[Applied],
+        replies: Mapping[int, list[bytes]],
+    ) -> None:
+        """Say that the records in (previous, upto] are applied, with all that came of them."""
+        self._check()
+        commit = Commit(previous, upto, applied, replies, self._clock(), self._outbox.generation)
+
+        def committed(from_disk: int) -> None:
+            self._tail.applied(upto, from_disk, replies)
+            for each in applied:
+                row = self._rows.get(each.stream)
+                if row is not None:
+                    row.offset, row.digest, row.status = each.offset, each.digest, each.status
+                    self._recent.add(each.stream, each.offset, each.results)
+
+        commit.then = committed
+        await self._outbox.write(commit)
+
+    # What came of it
+
+    async def results(
+        self, uid: int, after: int, limit: int, wait_seconds: float = 0.0
+    ) -> list[bytes]:
+        """Return committed results with offsets above `after`, oldest first, without a gap."""
+        deadline = self._loop.time() + wait_seconds
+        while True:
+            row = self._existing(uid)
+            if after < row.offset:
+                break
+            seconds = deadline - self._loop.time()
+            if seconds <= 0:
+                return []
+            await self._recent.more(uid, seconds)
+        lines = self._recent.since(uid, after, limit)
+        if lines is not None:
+            return lines
+        head = row.offset
+        lines, oldest = await self._reader.results(uid, after, limit)
+        if not lines:
+            self._existing(uid)
+            oldest = head + 1 if oldest is None else oldest
+            raise ResultsExpired(
+                f"after: got {after}, expected {oldest - 1} or more", oldest=oldest
+            )
+        return lines
+
+    async def put_snapshot(self, uid: int, blob: bytes, offset: int) -> int:
+        """Keep a snapshot that a client sent; return its id."""
+        now = self._clock()
+        made: int = await self._outbox.call(None, put_snapshot, uid, offset, now, blob)
+        return made
+
+    async def snapshots(self, uid: int) -> list[SnapshotRow]:
+        """Return a stream's snapshots, newest first."""
+        return await self._reader.snapshots(uid)
+
+    async def snapshot(self, uid: int, snapshot_id: int) -> bytes:
+        """Return a snapshot's bytes, or raise `SnapshotNotFound`."""
+        blob = await self._reader.snapshot(uid, snapshot_id)
+        if blob is None:
+            raise SnapshotNotFound(
+                f"snapshot: got {snapshot_id}, expected one kept of stream {uid}"
+            )
+        return blob
+
+    async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
+        """Return the newest snapshot written by a commit, and the position it stands at."""
+        return await self._reader.latest_snapshot(uid)
+
+    async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
+        """Return a stream's newest dead letters, oldest first."""
+        return await self._reader.dead_letters(uid, limit)
+
+    async def trim(self, now: float) -> int:
+        """Forget what retention lets go of; return how many records went."""
+        trimmed = await self._clear_gone()
+        uids, before = list(self._rows), now - self._log_kept_seconds
+        for i in range(0, len(uids), _TRIMMED_AT_ONCE):
+            some, went = uids[i : i + _TRIMMED_AT_ONCE], upkeep.BATCH_ROWS
+            while went >= upkeep.BATCH_ROWS:
+                went = await self._outbox.call(
+                    None, upkeep.trim_streams, some, self._log_kept_entries, before
+                )
+                trimmed += went
+        return trimmed
+
+    def depth(self) -> int:
+        """Return how many entries are appended and not yet applied."""
+        return self._tail.depth
+
+    # Parts
+
+    def _check(self) -> None:
+        self._check_open()
+        self._outbox.check()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise NotReady("the journal is not open", retry_after_seconds=1)
+
+    def _existing(self, uid: int) -> StreamRow:
+        self._check_open()
+        row = self._rows.get(uid)
+        if row is None or uid in self._deleting:
+            raise gone(uid)
+        return row
+
+    async def _clear_gone(self) -> int:
+        cleared, went = 0, upkeep.BATCH_ROWS
+        while went >= upkeep.BATCH_ROWS:
+            went = await self._outbox.call(None, upkeep.clear_gone)
+            cleared += went
+        return cleared

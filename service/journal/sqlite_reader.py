@@ -1,0 +1,145 @@
+"""The embedded engine's reads: a second connection in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, TypeVar
+
+from service.errors import JournalUnavailable
+from service.journal.base import DeadLetter, Record, SnapshotRow, StreamRow
+from service.schemas import decode_entry
+
+T = TypeVar("T")
+Row = tuple[int, int, float, bytes]
+
+_STREAMS = """SELECT uid, name, spec, version, created_at, offset, digest, status
+    FROM streams JOIN heads USING (uid)"""
+_BACKLOG = """SELECT MAX(committed, (SELECT COALESCE(MAX(position), 0) FROM log)),
+    (SELECT COALESCE(SUM(n), 0) FROM log
+     WHERE position > committed AND stream NOT IN (SELECT uid FROM gone)) FROM partition"""
+_RECORDS = """SELECT position, stream, received_at, payload, n FROM log
+    WHERE position > ? AND position <= ? AND n > 0 AND stream NOT IN (SELECT uid FROM gone)
+    ORDER BY position"""
+_HISTORY = """SELECT position, stream, received_at, payload FROM log
+    WHERE stream = ? AND position > ? AND position <= ? AND n > 0 ORDER BY position"""
+_RESULTS = """SELECT last, n, payload FROM results WHERE uid = ? AND last > ? ORDER BY last"""
+_SNAPSHOTS = """SELECT id, uid, position, offset, created_at, size, kept FROM snapshots
+    WHERE uid = ? ORDER BY id DESC"""
+_SNAPSHOT = "SELECT blob FROM snapshots WHERE uid = ? AND id = ?"
+_LATEST = """SELECT position, blob FROM snapshots WHERE uid = ? AND position >= 0
+    ORDER BY id DESC LIMIT 1"""
+_DEAD = """SELECT uid, position, place, reason, detail, entry, created_at FROM dead
+    WHERE uid = ? ORDER BY id DESC LIMIT ?"""
+
+
+class Reader:
+    """Answers from what is durable, and never makes the event loop wait."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+
+    async def close(self) -> None:
+        """Finish the reads at hand and let the connection go."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._connection.close()
+
+    async def streams(self) -> list[StreamRow]:
+        """Return every stream with where it stands."""
+        rows = await self._all(_STREAMS)
+        return [
+            StreamRow(uid, name, spec, version, created_at, offset, digest, json.loads(status))
+            for uid, name, spec, version, created_at, offset, digest, status in rows
+        ]
+
+    async def backlog(self) -> tuple[int, int]:
+        """Return the last position ever used, and how many entries are not yet applied."""
+        ((last, depth),) = await self._all(_BACKLOG)
+        return last, depth
+
+    async def records(self, after: int, upto: int, limit_entries: int) -> list[Record]:
+        """Return records of the log, at least one if there is any."""
+
+        def take() -> list[Row]:
+            rows, left = list[Row](), limit_entries
+            # Closed, because a cursor left half way keeps the reader on an old state of the file.
+            with closing(self._connection.execute(_RECORDS, (after, upto))) as found:
+                for position, uid, received_at, payload, n in found:
+                    left -= n
+                    if left < 0 and rows:
+                        break
+                    rows.append((position, uid, received_at, payload))
+            return rows
+
+        return await asyncio.to_thread(_decode, await self._run(take))
+
+    async def history(self, uid: int, after: int, upto: int) -> list[Record]:
+        """Return one stream's records."""
+        if upto <= after:
+            return []
+        # Decoded elsewhere: what a long recovery takes must not hold up other reads.
+        return await asyncio.to_thread(_decode, await self._all(_HISTORY, uid, after, upto))
+
+    async def results(self, uid: int, after: int, limit: int) -> tuple[list[bytes], int | None]:
+        """Return results after an offset; or none, and the oldest offset there is."""
+
+        def take() -> tuple[list[bytes], int | None]:
+            lines, reached = list[bytes](), after
+            with closing(self._connection.execute(_RESULTS, (uid, after))) as found:
+                for last, n, payload in found:
+                    if last - n > reached:
+                        return lines, last - n + 1
+                    lines += payload.split(b"\n")[reached - last :]
+                    reached = last
+                    if len(lines) >= limit:
+                        break
+            return lines[:limit], None
+
+        return await self._run(take)
+
+    async def snapshots(self, uid: int) -> list[SnapshotRow]:
+        """Return a stream's snapshots, newest first."""
+        rows = await self._all(_SNAPSHOTS, uid)
+        return [
+            SnapshotRow(id_, uid, position, offset, created_at, size, bool(kept))
+            for id_, uid, position, offset, created_at, size, kept in rows
+        ]
+
+    async def snapshot(self, uid: int, snapshot_id: int) -> bytes | None:
+        """Return a snapshot's bytes."""
+        rows = await self._all(_SNAPSHOT, uid, snapshot_id)
+        return rows[0][0] if rows else None
+
+    async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
+        """Return the newest snapshot written by a commit, and its position."""
+        rows = await self._all(_LATEST, uid)
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    async def dead_letters(self, uid: int, limit: int) -> list[DeadLetter]:
+        """Return a stream's newest dead letters, oldest first."""
+        rows = await self._all(_DEAD, uid, limit)
+        return [DeadLetter(*row) for row in reversed(rows)]
+
+    async def _all(self, sql: str, *parameters: Any) -> list[Any]:
+        return await self._run(lambda: self._connection.execute(sql, parameters).fetchall())
+
+    async def _run(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+        except sqlite3.Error as error:
+            raise JournalUnavailable(
+                f"read: got {str(error)!r}, expected a store that can be read",
+                retry_after_seconds=1,
+            ) from error
+
+
+def _decode(rows: list[Row]) -> list[Record]:
+    return [
+        Record(position, uid, received_at, [decode_entry(line) for line in payload.split(b"\n")])
+        for position, uid, received_at, payload in rows
+    ]
