@@ -116,7 +116,7 @@ def _same_origin(websocket: WebSocket) -> bool:
     return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
 
 
-class Closed(Exception):  # noqa: N818
+class Closed(Exception):
     """The socket is to be closed, with a code and a reason"""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -166,8 +166,7 @@ class Session:
 
     async def _until_drained(self) -> None:
         await self._api.draining.wait()
-        while not self._answers.empty():
-            await asyncio.sleep(0.01)
+        await self._answers.join()
         raise Closed(1012, "service restart")
 
     async def _read(self) -> None:
@@ -248,21 +247,27 @@ class Session:
         while True:
             seq, batch, positions = await self._answers.get()
             try:
-                replies = [
-                    line for position in positions for line in await self._journal.replies(position)
-                ]
-            except SynaptideError as error:
-                await self._refuse(error, seq)
-                continue
+                await self._answer_one(seq, batch, positions)
             finally:
-                self._credits += len(batch.items)
-            lines, _ = merge(batch, replies)
-            text = b'{"type":"results","seq":%d,"credits":%d,"results":[%b]}' % (
-                seq,
-                len(lines),
-                b",".join(lines),
-            )
-            await self._websocket.send_text(text.decode())
+                self._answers.task_done()
+
+    async def _answer_one(self, seq: int, batch: Batch, positions: list[int]) -> None:
+        replies: list[bytes] = []
+        try:
+            for position in positions:
+                replies += await self._journal.replies(position)
+        except SynaptideError as error:
+            await self._refuse(error, seq)
+            return
+        finally:
+            self._credits += len(batch.items)
+        lines, _ = merge(batch, replies)
+        text = b'{"type":"results","seq":%d,"credits":%d,"results":[%b]}' % (
+            seq,
+            len(lines),
+            b",".join(lines),
+        )
+        await self._websocket.send_text(text.decode())
 
     async def _follow(self, text: bytes) -> None:
         try:
