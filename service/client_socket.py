@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -41,20 +42,23 @@ class EventSocket:
         self._answers: deque[Answer | tuple[int, Problem]] = deque()
         self._live: deque[Json] = deque()
         self._seq = 0
+        self._stack = ExitStack()
         try:
-            self._websocket = connect(
-                address,
-                open_timeout=timeout_seconds,
-                compression=None,
-                max_size=None,
-                proxy=None,
+            self._websocket = self._stack.enter_context(
+                connect(
+                    address,
+                    open_timeout=timeout_seconds,
+                    compression=None,
+                    max_size=None,
+                    proxy=None,
+                )
             )
         except (OSError, WebSocketException) as error:
             raise Unreachable(f"no socket at {address}: {error}") from error
         try:
             hello = self._frame()
         except BaseException:
-            self._websocket.close()
+            self.close()
             raise
         self.credits: int = hello["credits"]
         self.offset: int = hello["offset"]
@@ -72,7 +76,7 @@ class EventSocket:
 
     def close(self) -> None:
         """Close the socket; what was sent before is still applied."""
-        self._websocket.close()
+        self._stack.close()
 
     @property
     def pending(self) -> int:
@@ -150,7 +154,7 @@ class EventSocket:
             raise Unreachable(f"the socket was closed: {_reason(error)}") from error
         except TimeoutError:
             raise Unreachable(f"the socket was silent for {wait:g} seconds") from None
-        if frame["type"] == "problem":
+        if "code" in frame:
             seq = frame.get("seq")
             if seq not in self._sent:
                 raise problem_of(frame)
