@@ -173,8 +173,10 @@ def _report(console: Console, url: str, results: Sequence[Json], seconds: float)
         f"Learned from {len(results):,} events one by one in {seconds:.1f} s, "
         f"{len(results) / seconds:,.0f} events per second over HTTP.",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"\nThe service is at {url}  (API: {url}/docs)\nThings to try:\n")
+    about = f"\nThe service is at {url} and its API at {url}/docs. Things to try:\n"
+    console.print(about, highlight=False, soft_wrap=True)
     for line in _suggestions(url, results[-1]["offset"]):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
 

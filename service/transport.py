@@ -28,7 +28,7 @@ class ClientError(Exception):
     """The service did not do what was asked."""
 
 
-class Problem(ClientError):  # noqa: N818
+class Problem(ClientError):
     """The service refused, and said why."""
 
     def __init__(self, status: int, code: str, detail: str, errors: Sequence[Json] = ()) -> None:
@@ -37,7 +37,7 @@ class Problem(ClientError):  # noqa: N818
         self.errors = list(errors)
 
 
-class Unreachable(ClientError):  # noqa: N818
+class Unreachable(ClientError):
     """There is no connection, or it broke before the answer came."""
 
 
