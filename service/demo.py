@@ -175,6 +175,12 @@ def _report(console: Console, url: str, results: Sequence[Json], seconds: float)
         highlight=False,
         soft_wrap=True,
     )
+    warming = sum(result["learning"] == "warming" for result in results)
+    console.print(
+        f"The first {warming} taught it what is normal here; none of them is called an anomaly.",
+        highlight=False,
+        soft_wrap=True,
+    )
     about = f"\nThe service is at {url} and its API at {url}/docs. Things to try:\n"
     console.print(about, highlight=False, soft_wrap=True)
     for line in _suggestions(url, results[-1]["offset"]):

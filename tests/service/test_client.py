@@ -211,7 +211,7 @@ def test_a_socket_to_nowhere_is_unreachable() -> None:
 def test_a_frame_that_is_too_large_closes_the_socket(client: Client, name: str) -> None:
     with (
         client.socket(name) as socket,
-        pytest.raises(Unreachable, match="the socket was closed: 1009"),
+        pytest.raises(Unreachable, match="the socket was closed"),
     ):
         list(socket.post_all([{"x": {"v": "x" * (1 << 20)}}]))
 
