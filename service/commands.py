@@ -108,7 +108,7 @@ def _print_table(found: Iterable[Json]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stream", "learner", "learning")
+    table = Table("stream", "learner", "learning", padding=(0, 0, 0, 1))
     for name in ("offset", "anomalies", "score"):
         table.add_column(name, justify="right")
     table.add_column("newest")
@@ -122,7 +122,7 @@ def _print_table(found: Iterable[Json]) -> None:
             str(each["offset"]),
             str(status.get("anomalies", 0)),
             "" if score is None else f"{score:.3f}",
-            status.get("newest_ts") or "",
+            (status.get("newest_ts") or "")[:16].replace("T", " "),
         )
     Console().print(table)
 
