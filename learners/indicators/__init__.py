@@ -1,0 +1,1 @@
+"""Indicators: what to make of a learner's predictions, one number each."""

@@ -1,0 +1,174 @@
+"""One event through the whole of sequence memory: encode, pool, remember, decode.
+
+`look` changes nothing but scratch and gives what a prediction needs; `absorb` learns from what
+`look` left there. So a fused step is the two in a row, and equals them by construction.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learners.kernels.decoder import (
+    EVENTS,
+    Decoder,
+    decoder_infer,
+    decoder_learn,
+    push_pattern,
+    rescale_decoder,
+)
+from learners.kernels.encoders import encode_event
+from learners.kernels.jit import njit
+from learners.kernels.segments import Memory
+from learners.kernels.spatial_pooler import Pooler, pooler_infer, pooler_learn
+from learners.kernels.temporal_memory import memory_step, predicted_cells, reset_memory
+
+PADDING = 0.2
+STEPS = 130
+BURST_RATE = 0.01
+FIRST_SURE = 16
+LARGEST = np.finfo(np.float64).max / 4  # a range may then be as wide as it likes
+
+# Scale.state
+RESOLUTION, HALF, LOW, HIGH, BURSTS = 0, 1, 2, 3, 4
+
+
+class Scale(NamedTuple):
+    """The value's scale as found so far, and what a step hands out."""
+
+    ring: NDArray[np.float64]  # [512] last values
+    seen: NDArray[np.int64]  # [1] values so far, missing ones not counted
+    state: NDArray[np.float64]  # [5] resolution, half the spread it was
+    # made for, ends of the decoder's range (2), average burst share
+    expected: NDArray[np.float64]  # [H, 3] the last event's forecasts
+    layout: NDArray[np.int64]  # [8] of the code, see encode_event
+    bits: NDArray[np.uint8]  # [I] scratch
+    sorted: NDArray[np.float64]  # [512] scratch
+    cells: NDArray[np.int32]  # [k] scratch: predicted cells of active columns
+    forecast: NDArray[np.float64]  # [H, 3] scratch: this event's forecasts
+
+
+@njit
+def resolution_of(low: float, high: float) -> float:
+    """Return the width of a value step: the padded range / 130, above zero for a constant."""
+    step = (high / STEPS - low / STEPS) * (1.0 + 2.0 * PADDING)
+    largest = max(abs(low), abs(high))
+    return max(step, largest * 1e-12) if step > 0.0 else max(largest, 1.0) * 1e-3
+
+
+@njit
+def due(seen: int, room: int) -> bool:
+    """Return whether the scale is looked at after `seen` values: 1..16, 32, ... 512, 1024, ..."""
+    return seen <= FIRST_SURE or (seen < room and seen & (seen - 1) == 0) or seen % room == 0
+
+
+@njit
+def rescale(scale: Scale, decoder: Decoder) -> None:
+    """Find the scale anew if the spread of the last values left it by far.
+
+    The spread is that of the 1st to the 99th percentile, of all values while there are few. The
+    resolution is replaced when the spread is more than twice or less than a quarter of what it
+    was made for; a flat line replaces nothing. The decoder's buckets follow the spread, also
+    when it only moved, by more than half its width; they start afresh.
+    """
+    room = scale.ring.shape[0]
+    n = min(scale.seen[0], room)
+    scale.sorted[:n] = scale.ring[:n]
+    scale.sorted[:n].sort()
+    cut = n // 100
+    low, high = scale.sorted[cut], scale.sorted[n - 1 - cut]
+    half = 0.5 * high - 0.5 * low
+    made_for = scale.state[HALF]
+    width = 0.5 * scale.state[HIGH] - 0.5 * scale.state[LOW]
+    first = scale.seen[0] == 1
+    early = scale.seen[0] <= room
+    more, less = (1.25, 0.8) if early else (2.0, 0.25)
+    stretched = half > more * made_for or 0.0 < half < less * made_for
+    moved = low < scale.state[LOW] - width or high > scale.state[HIGH] + width
+    if not (first or stretched or (moved and half > 0.0)):
+        return
+    if first or stretched:
+        scale.state[RESOLUTION] = resolution_of(low, high)
+        scale.state[HALF] = half
+    scale.state[LOW] = low
+    scale.state[HIGH] = high
+    pad = max(PADDING * (high - low), 0.5 * scale.state[RESOLUTION])
+    low = min(max(low - pad, -LARGEST), 0.5 * LARGEST)
+    high = max(min(high + pad, LARGEST), -0.5 * LARGEST)
+    rescale_decoder(decoder, low, high)
+    scale.expected[:] = np.nan
+
+
+@njit
+def take_value(scale: Scale, decoder: Decoder, value: float) -> None:
+    """Put a value in the ring and look at the scale when that is due."""
+    room = scale.ring.shape[0]
+    scale.ring[scale.seen[0] % room] = value
+    scale.seen[0] += 1
+    if due(scale.seen[0], room):
+        rescale(scale, decoder)
+
+
+@njit
+def look(
+    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
+) -> tuple[int, int]:
+    """Return how many active columns were predicted and how many cells did so.
+
+    Leaves the code, the active columns, those cells and the forecasts in scratch.
+    """
+    encode_event(scale.bits, scale.layout, value, t, scale.state[RESOLUTION])
+    pooler_infer(scale.bits, pooler)
+    hits, n_cells = predicted_cells(memory, pooler.winners, scale.cells, 1)
+    decoder_infer(decoder, pooler.winners, scale.cells, n_cells, scale.forecast)
+    return hits, n_cells
+
+
+@njit
+def absorb(
+    scale: Scale,
+    pooler: Pooler,
+    memory: Memory,
+    decoder: Decoder,
+    value: float,
+    hits: int,
+    n_cells: int,
+) -> None:
+    """Learn from the event that `look` just saw."""
+    k = pooler.winners.shape[0]
+    scale.state[BURSTS] += BURST_RATE * ((k - hits) / k - scale.state[BURSTS])
+    scale.expected[:] = scale.forecast
+    memory_step(memory, pooler.winners, True)
+    decoder_learn(decoder, value)
+    push_pattern(decoder, pooler.winners, scale.cells, n_cells)
+    pooler_learn(scale.bits, pooler)
+    if not math.isnan(value):
+        take_value(scale, decoder, value)
+
+
+@njit
+def sequence_look(
+    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
+) -> float:
+    """Return the raw anomaly score, changing nothing but scratch."""
+    hits, _ = look(scale, pooler, memory, decoder, value, t)
+    return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
+
+
+@njit
+def sequence_step(
+    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
+) -> float:
+    """Return the raw anomaly score after learning from the event."""
+    hits, n_cells = look(scale, pooler, memory, decoder, value, t)
+    absorb(scale, pooler, memory, decoder, value, hits, n_cells)
+    return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
+
+
+@njit
+def sequence_reset(scale: Scale, memory: Memory, decoder: Decoder) -> None:
+    """Begin a new sequence: no context, no pending forecast."""
+    reset_memory(memory)
+    decoder.counts[EVENTS] = 0
+    scale.expected[:] = np.nan

@@ -1,0 +1,242 @@
+"""The contract as small checks over every learner and indicator. A new one is one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from learners.base import Arrays, Features, Indicator, Learner, Prediction, StateError, Stateful
+from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.rolling_zscore import RollingZScore
+from learners.sequence_memory import SequenceMemory
+
+Event = tuple[Features, float]
+Stream = Callable[[], list[Event]]
+Case = tuple[type[Any], dict[str, Any], Stream]
+
+
+def noisy_cycle() -> list[Event]:
+    draw = np.random.default_rng(2)
+    wave = [10 * math.sin(i / 4) + float(draw.normal()) for i in range(300)]
+    return [({"v": v}, 900.0 * i) for i, v in enumerate(wave)]
+
+
+def two_features() -> list[Event]:
+    return [({"v": x["v"], "w": t % 7.0, "place": "n"}, t) for x, t in noisy_cycle()]
+
+
+SMALL_MEMORY: dict[str, Any] = {
+    "columns": 128,
+    "active_columns": 12,
+    "cells_per_column": 4,
+    "activation_threshold": 6,
+    "matching_threshold": 5,
+    "new_synapses": 9,
+    "max_synapses": 12,
+    "max_segments": 200,
+    "decoder_rows": 64,
+    "horizons": (1, 4),
+}
+WITH_BOOST = SMALL_MEMORY | {"boost": 2.0, "day_of_week": True, "weekend": True}
+
+LEARNERS: list[Case] = [
+    (SequenceMemory, SMALL_MEMORY, noisy_cycle),
+    (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
+    (SequenceMemory, SMALL_MEMORY | {"feature": "w", "horizons": (2,)}, two_features),
+    (RollingZScore, {}, noisy_cycle),
+    (RollingZScore, {"window": 20, "min_samples": 5}, two_features),
+]
+INDICATORS: list[Case] = [
+    (AnomalyLikelihood, {}, noisy_cycle),
+    (
+        AnomalyLikelihood,
+        {"learning_period": 20, "estimation_samples": 20, "history": 100},
+        two_features,
+    ),
+]
+
+
+def same(a: Arrays, b: Arrays) -> bool:
+    return a.keys() == b.keys() and all(
+        a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a
+    )
+
+
+def feed(subject: Stateful, events: list[Event]) -> list[Any]:
+    """Return what the subject says of each event, learning all the while."""
+    if isinstance(subject, Learner):
+        return [dataclasses.asdict(subject.step_one(x, t=t)) for x, t in events]
+    assert isinstance(subject, Indicator)
+    out = []
+    for i, (x, t) in enumerate(events):
+        subject.update(Prediction(score=(i * 37 % 101) / 101), x, t=t)
+        out.append(subject.value())
+    return out
+
+
+def check_resume_is_bit_exact(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    events = stream()
+    first, second = kind(**params), kind(**params)
+    feed(second, events[:5])
+    for cut in (0, 1, len(events) // 2):
+        first = kind(**params)
+        feed(first, events[:cut])
+        second.set_state(first.get_state())
+        assert same(first.get_state(), second.get_state())
+        if isinstance(first, Indicator):
+            assert feed(first, events[cut:]) == feed(second, events[cut:])
+        else:
+            assert feed(first, events[cut:]) == feed(second, events[cut:])
+            assert first.forecast(9) == second.forecast(9)
+        assert same(first.get_state(), second.get_state())
+        assert first.signals() == second.signals()
+
+
+def check_is_deterministic(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    first, second = kind(**params), kind(**params)
+    assert feed(first, stream()) == feed(second, stream())
+    assert same(first.get_state(), second.get_state())
+
+
+def check_state_is_a_copy(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    subject = kind(**params)
+    feed(subject, stream()[:50])
+    taken = subject.get_state()
+    kept = {name: array.copy() for name, array in taken.items()}
+    feed(subject, stream()[50:])
+    assert same(taken, kept)
+
+
+def check_state_is_bounded(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    subject = kind(**params)
+    feed(subject, stream())
+    assert sum(a.nbytes for a in subject.get_state().values()) <= kind.memory_bytes(**params)
+    assert kind.memory_bytes() > 0
+
+
+def check_signals_are_finite(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    subject = kind(**params)
+    for events in ([], stream()[:1], stream()):
+        feed(subject, events)
+        assert subject.signals()
+        assert all(type(v) is float and math.isfinite(v) for v in subject.signals().values())
+
+
+def check_wrong_state_is_refused(kind: type[Any], params: dict[str, Any], stream: Stream) -> None:
+    subject = kind(**params)
+    feed(subject, stream()[:100])
+    good = subject.get_state()
+    for name, array in good.items():
+        other_type = np.float32 if array.dtype != np.float32 else np.float64
+        without = {key: a for key, a in good.items() if key != name}
+        for bad in (
+            without,
+            good | {name: array.astype(other_type)},
+            good | {name: array[None]},
+            without | {"x_" + name: array},
+        ):
+            with pytest.raises(StateError):
+                subject.set_state(bad)
+    assert same(subject.get_state(), good)
+
+
+def check_survives_missing_constant_and_exploding_values(
+    kind: type[Any], params: dict[str, Any], stream: Stream
+) -> None:
+    subject = kind(**params)
+    names = [name for name, value in stream()[0][0].items() if not isinstance(value, str)]
+    values: list[float | None] = [None, None, 1.0, None]
+    values += [5.0] * 60
+    values += [1e308, -1e308, 5e-324, 0.0, None, 1e308] * 5
+    values += [float(i) for i in range(150)]
+    events: list[Event] = [
+        (dict.fromkeys(names, value), 60.0 * i) for i, value in enumerate(values)
+    ]
+    feed(subject, stream()[:20])
+    said = feed(subject, events)
+    assert all(all(map(math.isfinite, numbers(one))) for one in said)
+    assert all(math.isfinite(v) for v in subject.signals().values())
+    twin = kind(**params)
+    twin.set_state(subject.get_state())
+    assert feed(subject, events) == feed(twin, events)
+
+
+def numbers(said: Any) -> list[float]:
+    """Return every number in a nested answer."""
+    if isinstance(said, dict):
+        said = list(said.values())
+    if isinstance(said, list | tuple):
+        return [n for one in said for n in numbers(one)]
+    return [] if said is None or isinstance(said, str) else [float(said)]
+
+
+def check_predict_is_pure(kind: type[Learner], params: dict[str, Any], stream: Stream) -> None:
+    asked, silent = kind(**params), kind(**params)
+    for x, t in stream()[:150]:
+        before = asked.get_state() if t < 20_000 else None
+        first = asked.predict(x, t)
+        asked.predict(dict.fromkeys(x, 3.0), t + 1)
+        asked.forecast(5)
+        asked.score_one(x, t)
+        assert asked.predict(x, t) == first
+        assert before is None or same(before, asked.get_state())
+        asked.learn_one(x, t=t)
+        silent.learn_one(x, t=t)
+    assert same(asked.get_state(), silent.get_state())
+
+
+def check_step_equals_predict_then_learn(
+    kind: type[Learner], params: dict[str, Any], stream: Stream
+) -> None:
+    fused, split = kind(**params), kind(**params)
+    for x, t in stream():
+        prediction = split.predict(x, t)
+        split.learn_one(x, t=t)
+        assert fused.step_one(x, t=t) == prediction
+    assert same(fused.get_state(), split.get_state())
+
+
+def check_works_without_time(kind: type[Learner], params: dict[str, Any], stream: Stream) -> None:
+    learner = kind(**params)
+    for x, _ in stream()[:50]:
+        learner.step_one(x)
+    assert learner.predict(stream()[50][0]).score is not None
+
+
+EVERY = [
+    check_resume_is_bit_exact,
+    check_is_deterministic,
+    check_state_is_a_copy,
+    check_state_is_bounded,
+    check_signals_are_finite,
+    check_wrong_state_is_refused,
+    check_survives_missing_constant_and_exploding_values,
+]
+LEARNERS_ONLY = [
+    check_predict_is_pure,
+    check_step_equals_predict_then_learn,
+    check_works_without_time,
+]
+
+
+def name_of(case: object) -> str | None:
+    if isinstance(case, tuple):
+        return f"{case[0].__name__}-{LEARNERS.index(case) if case in LEARNERS else 0}"
+    return getattr(case, "__name__", None)
+
+
+@pytest.mark.parametrize("case", LEARNERS + INDICATORS, ids=name_of)
+@pytest.mark.parametrize("check", EVERY, ids=name_of)
+def test_every(check: Callable[..., None], case: Case) -> None:
+    check(*case)
+
+
+@pytest.mark.parametrize("case", LEARNERS, ids=name_of)
+@pytest.mark.parametrize("check", LEARNERS_ONLY, ids=name_of)
+def test_learner(check: Callable[..., None], case: Case) -> None:
+    check(*case)

@@ -1,0 +1,244 @@
+"""Every kernel against its slow twin."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learners.decoder import Decoder
+from learners.kernels import decoder as decoder_kernels
+from learners.kernels import likelihood as likelihood_kernels
+from learners.kernels import random as random_kernels
+from learners.kernels import rolling as rolling_kernels
+from learners.kernels import segments
+from learners.kernels.spatial_pooler import pooler_learn, popcount
+from learners.spatial_pooler import SpatialPooler
+from learners.temporal_memory import TemporalMemory
+from tests import naive
+
+words = st.integers(0, 2**64 - 1)
+quick = settings(max_examples=50, deadline=None)
+
+
+@quick
+@given(words, st.integers(1, 2**32 - 1))
+def test_random(seed: int, n: int) -> None:
+    rng = np.array([seed], np.uint64)
+    twin = naive.Random(seed)
+    for _ in range(5):
+        ref = twin.next_u64()
+        got = int(random_kernels.next_u64(rng))
+        assert got == ref
+        assert int(random_kernels.below(rng, n)) == twin.below(n)
+
+
+@quick
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
+def test_hash64(index: int, seed: int) -> None:
+    ref = naive.hash64(index, seed)
+    got = int(random_kernels.hash64(index, seed))
+    assert got == ref
+
+
+def test_bounded_integers_are_uniform() -> None:
+    rng = np.array([7], np.uint64)
+    seen = Counter(int(random_kernels.below(rng, 3)) for _ in range(3000))
+    assert all(900 < seen[i] < 1100 for i in range(3))
+
+
+@quick
+@given(words)
+def test_popcount(word: int) -> None:
+    ref = word.bit_count()
+    got = int(popcount(np.uint64(word)))
+    assert got == ref
+
+
+@pytest.mark.parametrize("inputs", [70, 64])
+def test_spatial_pooler(inputs: int) -> None:
+    pooler = SpatialPooler(inputs, columns=32, active_columns=5, increment=0.05, decrement=0.01)
+    a = pooler.arrays
+    draw = np.random.default_rng(3)
+    assert (a.pool.sum(axis=1) == round(0.8 * inputs)).all()
+    for _ in range(60):
+        bits = (draw.random(inputs) < 0.2).astype(np.uint8)
+        ref = naive.winners(bits, a.permanence, int(a.settings[2]), 5)
+        got = pooler.compute(bits, learn=False)
+        assert got.tolist() == ref
+        after = naive.pooler_learn(
+            bits, a.pool, a.permanence, ref, int(a.settings[0]), int(a.settings[1])
+        )
+        pooler_learn(bits, a)
+        np.testing.assert_array_equal(a.permanence, after)
+
+
+def test_boosting_lets_more_columns_win() -> None:
+    bits = np.zeros(64, np.uint8)
+    bits[:12] = 1
+    used = {}
+    for boost in (0.0, 100.0):
+        pooler = SpatialPooler(64, columns=64, active_columns=4, boost=boost)
+        used[boost] = {int(c) for _ in range(100) for c in pooler.compute(bits)}
+    assert len(used[0.0]) == 4
+    assert len(used[100.0]) > 20
+
+
+SMALL: dict[str, Any] = {
+    "columns": 16,
+    "cells_per_column": 4,
+    "activation_threshold": 3,
+    "matching_threshold": 2,
+    "new_synapses": 5,
+    "max_synapses": 7,
+    "predicted_decrement": 0.02,
+    "permanence_increment": 0.1,
+    "permanence_decrement": 0.05,
+}
+
+
+def twin_of(tm: TemporalMemory, eviction: str, seed: int) -> naive.TemporalMemory:
+    p = tm.arrays.settings.tolist()
+    names = {
+        "cells": segments.CELLS,
+        "activation": segments.ACTIVATION,
+        "match": segments.MATCH,
+        "initial": segments.INITIAL,
+        "connected": segments.CONNECTED,
+        "increment": segments.INCREMENT,
+        "decrement": segments.DECREMENT,
+        "punishment": segments.PUNISHMENT,
+        "new_synapses": segments.NEW_SYNAPSES,
+        "max_segments_per_cell": segments.CELL_SEGMENTS,
+    }
+    own = {name: p[place] for name, place in names.items()}
+    own |= {"max_synapses": tm.max_synapses, "max_segments": tm.max_segments}
+    return naive.TemporalMemory(own, eviction, seed)
+
+
+def check_lists(tm: TemporalMemory) -> None:
+    """Each synapse stands in exactly one list, and every count agrees."""
+    m = tm.arrays
+    want = Counter(
+        (int(cell), slot)
+        for slot in range(int(m.counts[segments.SLOTS]))
+        for cell in m.syn_cell[slot, : m.seg_n[slot]]
+    )
+    got: Counter[tuple[int, int]] = Counter()
+    blocks = 0
+    for cell, head in enumerate(m.link_head):
+        at, n = int(head) - 1, int(m.link_fill[cell])
+        while at >= 0:
+            got.update((cell, int(slot)) for slot in m.block[at, :n])
+            at, n = int(m.block_next[at]) - 1, 8
+            blocks += 1
+    assert got == want
+    assert sum(want.values()) == tm.synapses
+    assert blocks == m.counts[11] - m.counts[12]
+    owned = Counter(int(m.seg_cell[s]) for s in np.flatnonzero(m.seg_n))
+    assert all(m.cell_n[cell] == owned[cell] for cell in range(len(m.cell_n)))
+
+
+@pytest.mark.parametrize("eviction", ["least_useful", "least_recently_used"])
+@pytest.mark.parametrize(("per_cell", "total"), [(128, 4096), (1, 4096), (128, 40)])
+def test_temporal_memory(eviction: str, per_cell: int, total: int) -> None:
+    tm = TemporalMemory(
+        **SMALL,
+        max_segments_per_cell=per_cell,
+        max_segments=total,
+        eviction=eviction,
+        seed=5,
+    )
+    twin = twin_of(tm, eviction, 5)
+    draw = np.random.default_rng(11)
+    codes = [np.sort(draw.choice(16, 5, replace=False)).astype(np.int32) for _ in range(7)]
+    for step in range(400):
+        columns = codes[step % 7] if draw.random() < 0.85 else codes[draw.integers(7)]
+        learn = bool(draw.random() < 0.9)
+        if draw.random() < 0.02:
+            tm.reset()
+            twin.reset()
+        ref = twin.compute(columns.tolist(), learn)
+        got = tm.compute(columns, learn)
+        assert got == ref
+        assert tm.active_cells.tolist() == twin.active
+        assert tm.winner_cells.tolist() == twin.winners
+    m = tm.arrays
+    for slot, segment in twin.segments.items():
+        n = m.seg_n[slot]
+        pairs = zip(m.syn_cell[slot, :n].tolist(), m.syn_perm[slot, :n].tolist(), strict=True)
+        assert [list(pair) for pair in pairs] == segment.synapses
+        assert (int(m.seg_cell[slot]), int(m.seg_used[slot])) == (segment.cell, segment.used)
+    assert tm.segments == len(twin.segments)
+    assert tm.evictions == twin.evictions
+    assert (twin.evictions > 0) == (per_cell == 1 or total == 40)
+    assert int(m.rng[0]) == twin.random.state
+    check_lists(tm)
+
+
+def test_decoder() -> None:
+    decoder = Decoder(columns=20, cells=80, active_columns=4, buckets=6, rows=10, rate=0.3)
+    d = decoder.arrays
+    decoder_kernels.rescale_decoder(d, 0.0, 6.0)
+    twin = naive.Decoder(6, 0.3)
+    draw = np.random.default_rng(2)
+    forecast = np.zeros((1, 3))
+    pushed: list[tuple[str, int]] = []
+    for _ in range(200):
+        columns = np.sort(draw.choice(20, 4, replace=False)).astype(np.int32)
+        cells = np.zeros(4, np.int32)
+        n = int(draw.integers(0, 3))
+        cells[:n] = np.sort(draw.choice(10, n, replace=False))
+        rows = [("column", int(c)) for c in columns] + [("cell", int(c)) for c in cells[:n]]
+        decoder_kernels.decoder_infer(d, columns, cells, n, forecast)
+        if d.learned[0] > 0:
+            ref = twin.probabilities(rows)
+            got = d.score
+            np.testing.assert_allclose(got, ref, rtol=1e-4, atol=1e-6)
+            assert forecast[0, 1] <= forecast[0, 0] <= forecast[0, 2]
+        value = float(draw.uniform(-1, 7))
+        decoder_kernels.decoder_learn(d, value)
+        if pushed:
+            twin.learn(pushed, min(max(math.floor(value), 0), 5))
+        elif not twin.seen:
+            twin.seen.add(min(max(math.floor(value), 0), 5))
+        decoder_kernels.push_pattern(d, columns, cells, n)
+        pushed = rows
+    assert d.counts[decoder_kernels.ROWS] <= 10
+
+
+@pytest.mark.parametrize("history", [60, 1000])
+def test_likelihood(history: int) -> None:
+    draw = np.random.default_rng(4)
+    n, periods = 400, (20, 15, 10)
+    scores = np.clip(draw.normal(0.2, 0.05, n), 0, 1)
+    scores[300:310] = 1.0
+    values = draw.normal(size=n)
+    values[100:200] = 3.0
+    ref = naive.likelihood(scores.tolist(), values.tolist(), *periods, history, 10)
+    rings, counts = np.zeros((2, history)), np.zeros(1, np.int64)
+    state = np.array([0.5, 1e6, 1.0, 0.0301])
+    got = []
+    for score, value in zip(scores, values, strict=True):
+        likelihood_kernels.likelihood_update(
+            rings[0], rings[1], counts, state, np.array([*periods, 10]), score, value
+        )
+        got.append(state[likelihood_kernels.VALUE])
+    np.testing.assert_allclose(got, ref, rtol=1e-6)
+
+
+@quick
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(2, 9))
+def test_rolling(values: list[float], window: int) -> None:
+    row, seen, moments = np.zeros(window), np.zeros(1, np.int64), np.zeros(2)
+    for i, value in enumerate(values):
+        rolling_kernels.push(row, seen, 0, moments, value)
+        ref = naive.rolling(values[: i + 1], window)
+        got = moments
+        np.testing.assert_allclose(got[0], ref[0], rtol=1e-9, atol=1e-6)
+        np.testing.assert_allclose(got[1], ref[1], rtol=1e-6, atol=1e-2)
