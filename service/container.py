@@ -29,7 +29,7 @@ _LENGTH = struct.Struct("<I")
 def pack(header: dict[str, Any], arrays: Arrays) -> bytes:
     """Return the container of a header and named arrays."""
     # A strided array would be written scrambled, without an error.
-    body = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    body = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     head = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     start = b"".join(
         (MAGIC, _LENGTH.pack(len(head)), head, zstandard.ZstdCompressor(level=1).compress(body))
@@ -53,7 +53,8 @@ def unpack(blob: bytes, max_bytes: int) -> tuple[dict[str, Any], Arrays]:
             raise SnapshotError(f"snapshot: got a header of {length} bytes, expected fewer")
         header = json.loads(start[first : first + length])
         arrays = load(_inflate(start[first + length :], max_bytes))
-    except (struct.error, ValueError, RecursionError, SafetensorError) as error:
+    # A type that numpy does not have is a KeyError.
+    except (struct.error, ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise SnapshotError(f"snapshot: cannot be read: {error}") from None
     if not isinstance(header, dict):
         raise SnapshotError("snapshot: got a header that is not an object")
