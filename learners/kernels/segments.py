@@ -168,16 +168,24 @@ def create_segment(m: Memory, cell: int) -> int:
 @njit
 def adapt_segment(m: Memory, slot: int, increment: int, decrement: int) -> None:
     """Move permanences by the last active cells (eq. 3 and 4); drop what reaches zero."""
-    kept = 0
     n = np.int64(m.seg_n[slot])
+    cells, perms = m.syn_cell[slot], m.syn_perm[slot]
+    swing = increment + decrement
+    lost = False
     for i in range(n):
-        cell = m.syn_cell[slot, i]
-        moved = np.int64(m.syn_perm[slot, i]) + (increment if m.is_active[cell] else -decrement)
-        if moved <= 0:
-            unlink(m, cell, slot)
+        moved = np.int64(perms[i]) - decrement + swing * np.int64(m.is_active[cells[i]])
+        moved = min(max(moved, np.int64(0)), np.int64(FULL))
+        lost |= moved == 0
+        perms[i] = moved
+    if not lost:
+        return
+    kept = 0
+    for i in range(n):
+        if perms[i] == 0:
+            unlink(m, cells[i], slot)
             continue
-        m.syn_cell[slot, kept] = cell
-        m.syn_perm[slot, kept] = moved if moved < FULL else FULL
+        cells[kept] = cells[i]
+        perms[kept] = perms[i]
         kept += 1
     if kept == 0:
         # destroy_segment walks the synapses that are left: none.
