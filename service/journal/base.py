@@ -146,18 +146,22 @@ class Journal(Protocol):
     async def replies(self, position: int) -> list[bytes]:
         """Wait until a record is applied and return the reply to each of its entries.
 
-        To be called, once, by the process that appended it, soon after `append`.
+        To be called, once, by the process that appended it, soon after `append` with `applied`.
+        Raises `JournalUnavailable` if the record was lost, `StreamNotFound` if its stream was
+        deleted, and `LookupError` for a record whose replies are not kept.
         """
 
     async def committed(self, partition: int) -> int:
-        """Return the position up to which everything is applied."""
+        """Return the position up to which everything is applied, commits on their way included."""
 
     async def read(
         self, partition: int, after: int, limit_entries: int, wait: bool = True
     ) -> list[Record]:
         """Return the records after a position, oldest first, at least one if `wait`.
 
-        Records that are appended but not yet durable are among them.
+        Records that are appended but not yet durable are among them. If such are lost, `read` and
+        `commit` raise `JournalUnavailable` until `committed` is called; those that were found
+        durable are read again then, and a position that was lost is not used for another record.
         """
 
     async def history(self, uid: int, after: int, upto: int) -> list[Record]:
@@ -202,7 +206,7 @@ class Journal(Protocol):
         """Return the newest snapshot written by a commit, and the position it stands at."""
 
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
-        """Return a stream's dead letters, oldest first."""
+        """Return a stream's newest dead letters, oldest first."""
 
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of; return how many records went."""

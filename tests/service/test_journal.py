@@ -261,6 +261,20 @@ def test_deleting_forgets_what_waits_and_commits_pass_over_it(engine: Engine) ->
     run(scenario())
 
 
+def test_a_stream_that_is_being_deleted_takes_no_entries(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine) as journal:
+            row = await new_stream(journal)
+            deleting = asyncio.create_task(journal.delete_stream(row.uid))
+            await asyncio.sleep(0)
+            with pytest.raises(StreamNotFound):
+                await journal.append(row.uid, events(1), "applied")
+            await deleting
+            assert journal.depth() == 0
+
+    run(scenario())
+
+
 # Appending and reading
 
 
@@ -384,6 +398,22 @@ def test_positions_are_never_used_again(engine: Engine) -> None:
                 used += await journal.append(row.uid, events(1), "logged")
                 await journal.delete_stream(row.uid)
         assert used == sorted(set(used))
+
+    run(scenario())
+
+
+def test_positions_go_on_where_a_trimmed_log_ended(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine, log_kept_entries=0, log_kept_seconds=0.0) as journal:
+            row = await new_stream(journal)
+            (last,) = await journal.append(row.uid, events(1), "logged")
+            await apply(journal, snapshots=[NewSnapshot(b"a"), NewSnapshot(b"b")])
+            await journal.trim(now=1e12)
+            assert await journal.history(row.uid, START, last) == []
+        async with opened(engine) as journal:
+            (position,) = await journal.append(row.uid, events(1), "logged")
+            assert position > last
+            assert len(await apply(journal)) == 1
 
     run(scenario())
 
@@ -650,18 +680,19 @@ def test_results_expire_and_the_refusal_names_the_oldest(engine: Engine) -> None
     run(scenario())
 
 
-def test_a_stream_that_begins_at_an_offset_has_no_results_before_it(engine: Engine) -> None:
+def test_a_stream_set_forward_has_no_results_for_the_offsets_between(engine: Engine) -> None:
     async def scenario() -> None:
         async with opened(engine) as journal:
             row = await new_stream(journal)
-            for offset in (500, 501):
+            for offset in (1, 500, 501):
                 (upto,) = await journal.append(row.uid, events(1), "received")
-                results = [line(501)] if offset == 501 else []
+                results = [line(offset)] if offset != 500 else []
                 work = Applied(row.uid, offset, "d", results, {})
                 await journal.commit(0, await journal.committed(0), upto, [work], {})
-            with pytest.raises(ResultsExpired) as refusal:
-                await journal.results(row.uid, 3, 10)
-            assert refusal.value.facts["oldest"] == 501
+            for after in (3, 499):
+                with pytest.raises(ResultsExpired) as refusal:
+                    await journal.results(row.uid, after, 10)
+                assert refusal.value.facts["oldest"] == 501
             assert await journal.results(row.uid, 500, 10) == [line(501)]
 
     run(scenario())

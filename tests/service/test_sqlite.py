@@ -39,7 +39,7 @@ from service.errors import (
 from service.journal import sqlite_writer
 from service.journal.base import START, Applied, NewSnapshot
 from service.journal.sqlite import SqliteJournal
-from service.journal.sqlite_operations import Operation, Transaction
+from service.journal.sqlite_operations import Append, Operation, Transaction
 from service.journal.tail import Tail
 from service.schemas import Entry, Event
 
@@ -175,11 +175,11 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path, statement: str, got
         run(open_and_close(tmp_path))
 
 
-@pytest.mark.parametrize("at", [0, 4_096])
-def test_a_damaged_file_is_refused(tmp_path: Path, at: int) -> None:
+@pytest.mark.parametrize(("at", "whence"), [(0, os.SEEK_SET), (-4_096, os.SEEK_END)])
+def test_a_damaged_file_is_refused(tmp_path: Path, at: int, whence: int) -> None:
     run(open_and_close(tmp_path))
     with (tmp_path / "synaptide.db").open("r+b") as file:
-        file.seek(at)
+        file.seek(at, whence)
         file.write(b"\xff" * 3_000)
     with pytest.raises(SettingsError, match=r"synaptide\.db"):
         run(open_and_close(tmp_path))
@@ -261,20 +261,16 @@ async def held(disk: Disk, journal: SqliteJournal) -> None:
     """Have the writer stand before a transaction with nothing much in it."""
     disk.free.clear()
     disk.reached.clear()
-    barrier = asyncio.create_task(journal.put_snapshot(1, b"", 0))
+    task = asyncio.create_task(journal.put_snapshot(1, b"", 0))
+    task.add_done_callback(asyncio.Task.exception)  # Marks it as seen.
+    HOLDING.add(task)
+    task.add_done_callback(HOLDING.discard)
     await turns()
     assert await asyncio.to_thread(disk.reached.wait, 10)
-    disk_tasks.add(barrier)
-    barrier.add_done_callback(seen)
 
 
-disk_tasks: set[asyncio.Task[int]] = set()
-
-
-def seen(task: asyncio.Task[int]) -> None:
-    disk_tasks.discard(task)
-    if not task.cancelled():
-        task.exception()
+HOLDING: set[asyncio.Task[int]] = set()
+"""A task that nothing refers to may vanish."""
 
 
 def test_an_operation_at_fault_fails_alone(tmp_path: Path, disk: Disk) -> None:
@@ -418,6 +414,41 @@ def test_a_failed_write_without_records_loses_none(tmp_path: Path, disk: Disk) -
     run(scenario())
 
 
+def test_lost_entries_do_not_count_toward_retention(tmp_path: Path, disk: Disk) -> None:
+    async def scenario() -> None:
+        journal = await opened(tmp_path, log_kept_entries=10, log_kept_seconds=1e12)
+        row, _ = await journal.create_stream("taxi", b"{}")
+        for _ in range(9):
+            await journal.append(row.uid, events(1), "logged")
+        await held(disk, journal)
+        lost = asyncio.create_task(journal.append(row.uid, events(64), "logged"))
+        await turns()
+        transact = disk.transact
+
+        def fail_late(tx: Transaction, group: Sequence[Operation], generation: int) -> None:
+            for operation in group:
+                if isinstance(operation, Append):
+                    tx.cursor.execute("BEGIN IMMEDIATE")
+                    operation.run(tx)
+                    raise FULL
+            transact(tx, group, generation)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sqlite_writer, "transact", fail_late)
+            disk.free.set()
+            with pytest.raises(JournalUnavailable):
+                await lost
+        position = await journal.committed(0)
+        (upto,) = await journal.append(row.uid, events(1), "received")
+        two = [NewSnapshot(b"a"), NewSnapshot(b"b")]
+        work = Applied(row.uid, 10, "", lines(0, 10), {}, two)
+        await journal.commit(0, position, upto, [work], {})
+        assert await journal.trim(0.0) == 0
+        await journal.close()
+
+    run(scenario())
+
+
 FILLER_BYTES = 1_000_000
 
 
@@ -501,7 +532,7 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_kill_9_loses_nothing_acknowledged_for_long(tmp_path: Path) -> None:
-    program = f"import {__name__} as test; test.kill_loop({str(tmp_path)!r}, seed=2, kills=300)"
+    program = f"import {__name__} as test; test.kill_loop({str(tmp_path)!r}, seed=2, kills=100)"
     run_python(program, timeout_seconds=600)
 
 
