@@ -234,7 +234,7 @@ class SequenceMemory(Learner):
         inputs = _code_bits(layout)
         return (
             TemporalMemory.memory_bytes(**p)
-            + SpatialPooler.memory_bytes(inputs, p["columns"], k, p["boost"])
+            + SpatialPooler.memory_bytes(inputs, p["columns"], k)
             + Decoder.memory_bytes(
                 p["columns"], cells, k, p["horizons"], p["decoder_buckets"], p["decoder_rows"]
             )

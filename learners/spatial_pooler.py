@@ -78,12 +78,9 @@ class SpatialPooler(Stateful):
         kernels.pack_columns(self.arrays)
 
     @staticmethod
-    def memory_bytes(
-        inputs: int, columns: int = 2048, active_columns: int = 40, boost: float = 0.0
-    ) -> int:
-        """Return the bytes of all arrays, and of what sorting takes if there is boosting."""
-        sort_bytes = 16 * columns if boost > 0 else 0
-        return layout_bytes(_layout(inputs, columns, active_columns)) + sort_bytes
+    def memory_bytes(inputs: int, columns: int = 2048, active_columns: int = 40) -> int:
+        """Return the bytes of all arrays."""
+        return layout_bytes(_layout(inputs, columns, active_columns))
 
     def compute(self, bits: NDArray[np.uint8], learn: bool = True) -> NDArray[np.int32]:
         """Return the sorted active columns, int32[k], of `bits`, uint8[I] of zeros and ones."""

@@ -197,8 +197,10 @@ def push_pattern(
 ) -> None:
     """Remember the pattern of this event."""
     at = d.counts[EVENTS] % d.pattern_n.shape[0]
-    d.pattern_columns[at, :] = columns
-    d.pattern_cells[at, :n_cells] = cells[:n_cells]
+    for i in range(columns.shape[0]):
+        d.pattern_columns[at, i] = columns[i]
+    for i in range(n_cells):
+        d.pattern_cells[at, i] = cells[i]
     d.pattern_n[at] = n_cells
     d.counts[EVENTS] += 1
 

@@ -162,7 +162,7 @@ def create_segment(m: Memory, cell: int) -> int:
     m.seg_next[slot] = m.cell_head[cell]
     m.cell_head[cell] = slot + 1
     m.cell_n[cell] += 1
-    return slot  # type: ignore[no-any-return]
+    return np.int64(slot)  # type: ignore[return-value]
 
 
 @njit

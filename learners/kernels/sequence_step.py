@@ -74,7 +74,8 @@ def rescale(scale: Scale, decoder: Decoder) -> None:
     """
     room = scale.ring.shape[0]
     n = min(scale.seen[0], room)
-    scale.sorted[:n] = scale.ring[:n]
+    for i in range(n):
+        scale.sorted[i] = scale.ring[i]
     scale.sorted[:n].sort()
     cut = n // 100
     low, high = scale.sorted[cut], scale.sorted[n - 1 - cut]
@@ -138,7 +139,9 @@ def absorb(
     """Learn from the event that `look` just saw."""
     k = pooler.winners.shape[0]
     scale.state[BURSTS] += BURST_RATE * ((k - hits) / k - scale.state[BURSTS])
-    scale.expected[:] = scale.forecast
+    for h in range(scale.forecast.shape[0]):
+        for i in range(3):
+            scale.expected[h, i] = scale.forecast[h, i]
     memory_step(memory, pooler.winners, True)
     decoder_learn(decoder, value)
     push_pattern(decoder, pooler.winners, scale.cells, n_cells)

@@ -106,6 +106,22 @@ def compute_overlaps(bits: NDArray[np.uint8], pooler: Pooler) -> None:
 
 
 @njit
+def take_largest(scores: NDArray[np.float32], winners: NDArray[np.int32]) -> None:
+    """Put where the largest scores are in `winners`, sorted; `scores` loses them."""
+    for _ in range(winners.shape[0]):
+        best = 0
+        for i in range(scores.shape[0]):
+            if scores[i] >= scores[best]:
+                best = i
+        scores[best] = -1.0
+    at = 0
+    for i in range(scores.shape[0]):
+        if scores[i] < 0.0:
+            winners[at] = i
+            at += 1
+
+
+@njit
 def choose_winners(pooler: Pooler) -> None:
     """Take the k columns of largest (boosted) overlap, the higher index on a tie."""
     overlap, winners = pooler.overlap, pooler.winners
@@ -113,9 +129,7 @@ def choose_winners(pooler: Pooler) -> None:
     if pooler.boost_strength[0] > 0.0:
         for column in range(columns):
             pooler.boosted[column] = overlap[column] * pooler.boost[column]
-        order = np.argsort(pooler.boosted, kind="mergesort")
-        winners[:] = order[columns - k :]
-        winners.sort()
+        take_largest(pooler.boosted, winners)
         return
     pooler.tally[:] = 0
     for column in range(columns):
@@ -171,7 +185,8 @@ def update_boost(pooler: Pooler) -> None:
     """Track how often columns win over 1000 events; boost = exp(strength (density - duty))."""
     columns = pooler.duty.shape[0]
     period = np.float32(min(SURE_DUTY_EVENTS, pooler.events[0]))
-    pooler.duty[:] *= (period - np.float32(1)) / period
+    for column in range(columns):
+        pooler.duty[column] *= (period - np.float32(1)) / period
     for column in pooler.winners:
         pooler.duty[column] += np.float32(1) / period
     density = pooler.winners.shape[0] / columns

@@ -107,7 +107,7 @@ def burst(m: Memory, column: int, start: int, stop: int, learn: bool) -> int:
 def punish(m: Memory, slot: int) -> None:
     """Weaken a segment that matched in a column that stayed silent (eq. 4)."""
     if m.potential[slot] > 0:
-        adapt_segment(m, slot, -m.settings[PUNISHMENT], 0)
+        adapt_segment(m, slot, -m.settings[PUNISHMENT], m.settings[PUNISHMENT] * 0)
 
 
 @njit
