@@ -21,6 +21,7 @@ from learners.kernels.decoder import (
 from learners.kernels.encoders import encode_event
 from learners.kernels.jit import njit
 from learners.kernels.segments import Memory
+from learners.kernels.sorting import sort_first
 from learners.kernels.spatial_pooler import Pooler, pooler_infer, pooler_learn
 from learners.kernels.temporal_memory import memory_step, predicted_cells, reset_memory
 
@@ -76,7 +77,7 @@ def rescale(scale: Scale, decoder: Decoder) -> None:
     n = min(scale.seen[0], room)
     for i in range(n):
         scale.sorted[i] = scale.ring[i]
-    scale.sorted[:n].sort()
+    sort_first(scale.sorted, n)
     cut = n // 100
     low, high = scale.sorted[cut], scale.sorted[n - 1 - cut]
     half = 0.5 * high - 0.5 * low

@@ -35,6 +35,7 @@ from learners.kernels.segments import (
     least_used_cell,
     link,
 )
+from learners.kernels.sorting import sort_first
 
 
 @njit
@@ -207,8 +208,8 @@ def activate_dendrites(m: Memory, learn: bool) -> None:
             n_predicting += 1
             if learn:
                 m.seg_used[slot] = m.counts[ITERATION]
-    m.predicting[:n_predicting].sort()
-    m.matching[:n_matching].sort()
+    sort_first(m.predicting, n_predicting)
+    sort_first(m.matching, n_matching)
     m.counts[PREDICTING] = n_predicting
     m.counts[MATCHING] = n_matching
     if learn:

@@ -17,6 +17,7 @@ from learners.kernels import likelihood as likelihood_kernels
 from learners.kernels import random as random_kernels
 from learners.kernels import rolling as rolling_kernels
 from learners.kernels import segments
+from learners.kernels.sorting import sort_first
 from learners.kernels.spatial_pooler import pooler_learn, popcount
 from learners.spatial_pooler import SpatialPooler
 from learners.temporal_memory import TemporalMemory
@@ -242,3 +243,13 @@ def test_rolling(values: list[float], window: int) -> None:
         got = moments
         np.testing.assert_allclose(got[0], ref[0], rtol=1e-9, atol=1e-6)
         np.testing.assert_allclose(got[1], ref[1], rtol=1e-6, atol=1e-2)
+
+
+@quick
+@given(st.lists(st.integers(-5, 2**40), max_size=30), st.integers(0, 30))
+def test_sort_first(keys: list[int], n: int) -> None:
+    n = min(n, len(keys))
+    ref = sorted(keys[:n]) + keys[n:]
+    got = np.array(keys, np.int64)
+    sort_first(got, n)
+    assert got.tolist() == ref
