@@ -99,7 +99,7 @@ async def socket(websocket: WebSocket, stream: str) -> None:
         uid = journal.stream(stream).uid
     except SynaptideError as error:
         await websocket.accept()
-        await websocket.send_text(to_json({"type": "problem"} | error.problem()).decode())
+        await websocket.send_text(to_json(error.problem() | {"type": "problem"}).decode())
         await websocket.close(1008, error.code)
         return
     await websocket.accept()
@@ -294,7 +294,7 @@ class Session:
 
     async def _refuse(self, error: SynaptideError, seq: Any) -> None:
         named = {} if seq is None else {"seq": seq}
-        await self._send({"type": "problem"} | named | error.problem())
+        await self._send(error.problem() | named | {"type": "problem"})
 
     async def _send(self, content: dict[str, Any]) -> None:
         await self._websocket.send_text(to_json(content).decode())

@@ -227,7 +227,9 @@ async def list_snapshots(stream: StreamName, api: ApiState) -> Response:
 
 
 @router.get("/{stream}/snapshots/{snapshot_id}", operation_id="get_snapshot")
-async def get_snapshot(stream: StreamName, snapshot_id: int, api: ApiState) -> Response:
+async def get_snapshot(
+    stream: StreamName, snapshot_id: Annotated[int, Path(ge=0, lt=2**63)], api: ApiState
+) -> Response:
     """Return a snapshot's bytes."""
     blob = await api.journal.snapshot(api.journal.stream(stream).uid, snapshot_id)
     return Response(blob, media_type="application/octet-stream")
