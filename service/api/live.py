@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Query, WebSocket
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
@@ -84,7 +84,7 @@ class Follow(Wire):
     """Ask for all results after an offset."""
 
     type: str
-    after: int
+    after: int = Field(ge=0, le=2**53)
 
 
 @router.websocket("/{stream}/ws")
