@@ -92,7 +92,7 @@ def check_arrays(got: Arrays, want: Arrays) -> None:
             )
 
 
-class Learner(Stateful, base.Base, ABC):  # type: ignore[misc]
+class Learner(Stateful, base.Base, ABC):
     """Predicts first, learns after, one event at a time.
 
     `predict_one`, `predict_proba_one`, `score_one` and `forecast` change nothing. `learn_one` is

@@ -70,10 +70,12 @@ if TYPE_CHECKING:
     IndicatorParams = Params
 else:
     LearnerParams = Annotated[
-        Union[tuple(_MODELS[cls] for cls in LEARNERS.values())], Field(discriminator="kind")
+        Union[tuple(_MODELS[cls] for cls in LEARNERS.values())],  # noqa: UP007 (a computed union)
+        Field(discriminator="kind"),
     ]
     IndicatorParams = Annotated[
-        Union[tuple(_MODELS[cls] for cls in INDICATORS.values())], Field(discriminator="kind")
+        Union[tuple(_MODELS[cls] for cls in INDICATORS.values())],  # noqa: UP007
+        Field(discriminator="kind"),
     ]
 
 

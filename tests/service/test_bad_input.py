@@ -470,7 +470,10 @@ def test_a_snapshot_of_another_kind_is_refused(url: str) -> None:
 
 def opened(url: str, stream: str = "numbers", **options: Any) -> ClientConnection:
     address = url.replace("http", "ws") + f"/v1/streams/{stream}/ws"
-    return connect(address, max_size=None, compression=None, proxy=None, **options)
+    socket: ClientConnection = connect(
+        address, max_size=None, compression=None, proxy=None, **options
+    )
+    return socket
 
 
 def frame(*values: float, seq: int = 1) -> str:
