@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from learners.sequence_memory import SequenceMemory
 
+from learners.sequence_memory import SequenceMemory
 from service.api import errors, events, live, operations, streams
 from service.api.state import Api
 from service.errors import SettingsError

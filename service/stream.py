@@ -15,11 +15,11 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
-from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from learners.base import InvalidEvent, Prediction, StateError
+from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from service import catalog, container
 from service.errors import InvalidInput, SnapshotError
 from service.schemas import Event, StreamSpec
