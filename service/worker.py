@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from pydantic_core import to_json
@@ -26,76 +25,21 @@ from service.errors import (
     StreamNotFound,
     SynaptideError,
 )
-from service.journal.base import (
-    START,
-    Applied,
-    DeadLetter,
-    Journal,
-    NewSnapshot,
-    Record,
-    StreamRow,
-)
+from service.journal.base import Applied, Journal, NewSnapshot, Record, StreamRow
 from service.metrics import Metrics
-from service.schemas import Command, Entry, Event, StreamSpec, encode_entry
+from service.recovery import Recovery, repeat
+from service.schemas import Command, Event, StreamSpec
 from service.settings import Settings
-from service.stream import Fate, Reply, Stream, restored, revived
+from service.stream import Fate, Reply, restored
+from service.work import Live, Raised, Work, batches, is_short, letter
 
 log = structlog.get_logger()
 
 MAX_TRIES = 3
 MAX_COMMITS_AHEAD = 2
-INLINE_SECONDS = 100e-6
-"""Work shorter than this costs less on the event loop than a hop to a thread."""
 BATCH_SECONDS = 5e-3
 """How much work is taken at once, so that a lone event never waits long."""
 MAX_BATCH_ENTRIES = 1_024
-_SMOOTHING = 0.2
-
-
-class Raised(Exception):
-    """A learner raised while it stepped an entry"""
-
-    def __init__(self, record: int, entry: int, error: Exception) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.record, self.entry = record, entry
-
-
-@dataclass(slots=True)
-class Live:
-    """A stream in memory."""
-
-    stream: Stream
-    kind: str
-    snapshot_offset: int
-    snapshot_at: float
-    seconds_per_entry: float = 0.0
-    respecified: bool = False
-
-    def observe(self, entries: int, seconds: float) -> None:
-        """Learn how long an entry takes."""
-        each = seconds / entries
-        weight = _SMOOTHING if self.seconds_per_entry else 1.0
-        self.seconds_per_entry += weight * (each - self.seconds_per_entry)
-
-
-@dataclass(slots=True)
-class Work:
-    """One stream's share of a batch, and what came of it so far."""
-
-    row: StreamRow
-    live: Live
-    records: list[Record]
-    replies: list[list[Reply]] = field(default_factory=list)
-    answers: dict[int, list[bytes]] = field(default_factory=dict)
-    results: list[bytes] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-    snapshots: list[NewSnapshot] = field(default_factory=list)
-
-    def take(self, replies: list[Reply], reply: Reply) -> None:
-        """Note the reply to the next entry."""
-        replies.append(reply)
-        if reply.fate is Fate.APPLIED:
-            self.results.append(reply.line)
 
 
 class Worker:
@@ -116,6 +60,7 @@ class Worker:
         self.live: dict[int, Live] = {}
         self.healthy = True
         self._pool = pool
+        self._recovery = Recovery(journal, pool, settings.max_snapshot_bytes)
         self._position = 0
         self._commits: deque[asyncio.Task[None]] = deque()
         self._stopping = False
@@ -157,7 +102,7 @@ class Worker:
             if not records:
                 await self._settle(len(self._commits) - 1)
                 continue
-            for batch in _batches(records):
+            for batch in batches(records):
                 await self._apply(batch)
                 await self._settle(MAX_COMMITS_AHEAD)
             self.healthy = True
@@ -221,39 +166,16 @@ class Worker:
 
     async def _step_all(self, works: list[Work]) -> None:
         loop = asyncio.get_running_loop()
-        if _is_short(works):
-            raised = [self._step(work) for work in works]
+        if is_short(works):
+            raised = [work.step(self.metrics) for work in works]
         else:
             raised = await asyncio.gather(
-                *(loop.run_in_executor(self._pool, self._step, work) for work in works)
+                *(loop.run_in_executor(self._pool, work.step, self.metrics) for work in works)
             )
         for work, error in zip(works, raised, strict=True):
             while error is not None:
                 await self._set_aside(work, error)
-                error = await loop.run_in_executor(self._pool, self._step, work)
-
-    def _step(self, work: Work) -> Raised | None:
-        """Step a stream on through its records, to the end or to an entry its learner cannot."""
-        step, begun, done = work.live.stream.step, time.perf_counter(), 0
-        raised: Raised | None = None
-        for i, record in enumerate(work.records):
-            if len(work.replies) <= i:
-                work.replies.append([])
-            replies, received_at = work.replies[i], record.received_at
-            for j in range(len(replies), len(record.entries)):
-                try:
-                    work.take(replies, step(record.entries[j], received_at))  # type: ignore[arg-type]
-                except Exception as error:
-                    raised = Raised(i, j, error)
-                    break
-                done += 1
-            if raised is not None:
-                break
-        if done:
-            seconds = time.perf_counter() - begun
-            work.live.observe(done, seconds)
-            self.metrics.stepped(work.live.kind, done, seconds)
-        return raised
+                error = await loop.run_in_executor(self._pool, work.step, self.metrics)
 
     async def _finish(self, work: Work) -> None:
         """Turn fates into answers, and take a snapshot when one is due."""
@@ -267,7 +189,7 @@ class Worker:
                 if reply.fate is Fate.DUPLICATE:
                     answers[j] = await self._first_result(work, reply)
                 else:
-                    work.dead.append(_letter(record, j, "invalid", reply.line.decode()))
+                    work.dead.append(letter(record, j, "invalid", reply.line.decode()))
         self.metrics.rejected.labels(reason="duplicate").inc(counts[Fate.DUPLICATE])
         self.metrics.rejected.labels(reason="refused").inc(counts[Fate.REFUSED])
         live = work.live
@@ -341,6 +263,8 @@ class Worker:
         event = record.entries[cause.entry]
         assert isinstance(event, Event)
         loop = asyncio.get_running_loop()
+        # What is not committed yet cannot be recovered from.
+        await self._settle(0)
         for attempt in range(1, MAX_TRIES):
             log.warning("learner raised", stream=name, attempt=attempt, error=str(cause))
             await self._reload_before(work, record, cause.entry)
@@ -358,68 +282,23 @@ class Worker:
             "stream quarantined", stream=name, offset=work.live.stream.offset, error=str(cause)
         )
         self.metrics.dead_lettered.labels(reason="raised").inc()
-        work.dead.append(_letter(record, cause.entry, "raised", str(cause)))
+        work.dead.append(letter(record, cause.entry, "raised", str(cause)))
         problem = Quarantined(str(cause), event_id=event.id).problem()
         line = to_json({"status": 422} | problem)
         work.replies[cause.record].append(Reply(Fate.SET_ASIDE, line, work.live.stream.offset))
 
     async def _reload_before(self, work: Work, record: Record, index: int) -> None:
         """Rebuild a stream as it stood before one entry of a record."""
-        live = await self._recover(work.row, record.position - 1, work.dead)
-        for j, entry in enumerate(record.entries[:index]):
-            _repeat(live.stream, record, j, entry, work.dead)
+        passed_over = {(each.position, each.index) for each in work.dead if each.reason == "raised"}
+        live = await self._recovery.after(work.row, record.position - 1, passed_over)
+        repeat(live.stream, record, index, passed_over)
         work.live = self.live[work.row.uid] = live
-
-    # Loading
 
     async def _load(self, row: StreamRow) -> Live:
         live = self.live.get(row.uid)
         if live is None:
-            live = self.live[row.uid] = await self._recover(row, self._position, [])
+            live = self.live[row.uid] = await self._recovery.after(row, self._position)
         return live
-
-    async def _recover(self, row: StreamRow, upto: int, letters: Sequence[DeadLetter]) -> Live:
-        """Load the newest snapshot and replay, without a word, what was applied after it."""
-        begun = time.monotonic()
-        after, blob = await self.journal.latest_snapshot(row.uid) or (START, None)
-        history = await self.journal.history(row.uid, after, upto)
-        dead = [*await self.journal.dead_letters(row.uid), *letters]
-        loop = asyncio.get_running_loop()
-        stream = await loop.run_in_executor(self._pool, self._replay, row, blob, history, dead)
-        if history:
-            log.info(
-                "stream recovered",
-                stream=row.name,
-                offset=stream.offset,
-                records=len(history),
-                seconds=round(time.monotonic() - begun, 3),
-            )
-        # A spec that changed, and whose row was not yet rewritten at a crash, is rewritten now.
-        respecified = stream.spec.to_json() != row.spec
-        # The age of the state on disk is unknown: let the next one be due by events alone.
-        return Live(
-            stream,
-            stream.spec.learner.kind,
-            snapshot_offset=stream.offset - sum(len(record.entries) for record in history),
-            snapshot_at=begun,
-            respecified=respecified,
-        )
-
-    def _replay(
-        self,
-        row: StreamRow,
-        blob: bytes | None,
-        history: Sequence[Record],
-        dead: Sequence[DeadLetter],
-    ) -> Stream:
-        if blob is None:
-            stream = Stream(StreamSpec.model_validate_json(row.spec))
-        else:
-            stream = revived(blob, self.settings.max_snapshot_bytes)
-        for record in history:
-            for j, entry in enumerate(record.entries):
-                _repeat(stream, record, j, entry, dead)
-        return stream
 
     # Committing
 
@@ -460,51 +339,3 @@ class Worker:
         if works:
             self._commit(self._position, works)
             await self._settle(0)
-
-
-def _batches(records: list[Record]) -> Iterator[list[Record]]:
-    """Cut records so that a command stands alone."""
-    batch: list[Record] = []
-    for record in records:
-        if isinstance(record.entries[0], Command):
-            if batch:
-                yield batch
-            yield [record]
-            batch = []
-        else:
-            batch.append(record)
-    if batch:
-        yield batch
-
-
-def _is_short(works: Sequence[Work]) -> bool:
-    """Say whether the work is surely done sooner than a thread would begin it."""
-    expected = 0.0
-    for work in works:
-        if not work.live.seconds_per_entry:
-            return False
-        entries = sum(len(record.entries) for record in work.records)
-        expected += work.live.seconds_per_entry * entries
-    return expected < INLINE_SECONDS
-
-
-def _repeat(
-    stream: Stream, record: Record, index: int, entry: Entry, dead: Sequence[DeadLetter]
-) -> None:
-    """Apply an entry once more, as it was applied the first time."""
-    if not isinstance(entry, Event):
-        return  # A snapshot was written with every command.
-    place = (record.position, index)
-    if any((each.position, each.index) == place and each.reason == "raised" for each in dead):
-        stream.quarantine(entry)
-    else:
-        stream.step(entry, record.received_at)
-
-
-def _letter(
-    record: Record, index: int, reason: Literal["invalid", "raised"], detail: str
-) -> DeadLetter:
-    line = encode_entry(record.entries[index])
-    return DeadLetter(
-        record.stream, record.position, index, reason, detail, line, record.received_at
-    )

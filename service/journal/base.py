@@ -19,6 +19,8 @@ START = 0
 """The position before the first record."""
 
 Ack = Literal["received", "logged", "applied"]
+Place = tuple[int, int]
+"""Where an entry stands in the log: the position of its record, and its index there."""
 
 
 @dataclass(slots=True)
@@ -207,6 +209,9 @@ class Journal(Protocol):
 
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""
+
+    async def passed_over(self, uid: int, after: int) -> set[Place]:
+        """Return the places, after a position, of entries that a learner could not step."""
 
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of; return how many records went."""

@@ -22,6 +22,7 @@ from service.journal.base import (
     Ack,
     Applied,
     DeadLetter,
+    Place,
     Record,
     SnapshotRow,
     StreamRow,
@@ -305,6 +306,10 @@ class SqliteJournal:
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""
         return await self._reader.dead_letters(uid, limit)
+
+    async def passed_over(self, uid: int, after: int) -> set[Place]:
+        """Return the places, after a position, of entries that a learner could not step."""
+        return await self._reader.passed_over(uid, after)
 
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of; return how many records went."""

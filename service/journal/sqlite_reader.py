@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from service.errors import JournalUnavailable
-from service.journal.base import DeadLetter, Record, SnapshotRow, StreamRow
+from service.journal.base import DeadLetter, Place, Record, SnapshotRow, StreamRow
 from service.schemas import decode_entry
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ _LATEST = """SELECT position, blob FROM snapshots WHERE uid = ? AND position >= 
     ORDER BY id DESC LIMIT 1"""
 _DEAD = """SELECT uid, position, place, reason, detail, entry, created_at FROM dead
     WHERE uid = ? ORDER BY id DESC LIMIT ?"""
+_PASSED_OVER = """SELECT position, place FROM dead
+    WHERE uid = ? AND position > ? AND reason = 'raised'"""
 
 
 class Reader:
@@ -124,6 +126,10 @@ class Reader:
         """Return a stream's newest dead letters, oldest first."""
         rows = await self._all(_DEAD, uid, limit)
         return [DeadLetter(*row) for row in reversed(rows)]
+
+    async def passed_over(self, uid: int, after: int) -> set[Place]:
+        """Return the places of entries that a learner could not step."""
+        return set(await self._all(_PASSED_OVER, uid, after))
 
     async def _all(self, sql: str, *parameters: Any) -> list[Any]:
         return await self._run(lambda: self._connection.execute(sql, parameters).fetchall())

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -749,6 +749,26 @@ def test_dead_letters_come_oldest_first(engine: Engine) -> None:
             await apply(journal, dead=letters)
             assert await journal.dead_letters(row.uid) == letters
             assert await journal.dead_letters(row.uid, limit=2) == letters[1:]
+
+    run(scenario())
+
+
+def test_passed_over_are_the_places_where_a_learner_raised(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine) as journal:
+            row, other = await new_stream(journal), await new_stream(journal, "other")
+            for uid in (row.uid, other.uid):
+                (position,) = await journal.append(uid, events(1, 2, 3), "received")
+                reasons: list[Literal["raised", "invalid"]] = ["raised", "invalid", "raised"]
+                letters = [
+                    DeadLetter(uid, position, i, reason, "why", b'{"x":{}}', 3.5)
+                    for i, reason in enumerate(reasons)
+                ]
+                await apply(journal, dead=letters)
+                if uid == row.uid:
+                    place = position
+            assert await journal.passed_over(row.uid, 0) == {(place, 0), (place, 2)}
+            assert await journal.passed_over(row.uid, place) == set()
 
     run(scenario())
 

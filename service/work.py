@@ -1,0 +1,121 @@
+"""What the worker works on: streams in memory, and each one's share of a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.journal.base import DeadLetter, NewSnapshot, Record, StreamRow
+from service.metrics import Metrics
+from service.schemas import Command, encode_entry
+from service.stream import Fate, Reply, Stream
+
+INLINE_SECONDS = 100e-6
+"""Work shorter than this costs less on the event loop than a hop to a thread."""
+_SMOOTHING = 0.2
+
+
+class Raised(Exception):
+    """A learner raised while it stepped an entry"""
+
+    def __init__(self, record: int, entry: int, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.record, self.entry = record, entry
+
+
+@dataclass(slots=True)
+class Live:
+    """A stream in memory."""
+
+    stream: Stream
+    snapshot_offset: int
+    snapshot_at: float
+    seconds_per_entry: float = 0.0
+    respecified: bool = False
+
+    def observe(self, entries: int, seconds: float) -> None:
+        """Learn how long an entry takes."""
+        each = seconds / entries
+        weight = _SMOOTHING if self.seconds_per_entry else 1.0
+        self.seconds_per_entry += weight * (each - self.seconds_per_entry)
+
+
+@dataclass(slots=True)
+class Work:
+    """One stream's share of a batch, and what came of it so far."""
+
+    row: StreamRow
+    live: Live
+    records: list[Record]
+    replies: list[list[Reply]] = field(default_factory=list)
+    answers: dict[int, list[bytes]] = field(default_factory=dict)
+    results: list[bytes] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    snapshots: list[NewSnapshot] = field(default_factory=list)
+
+    def step(self, metrics: Metrics) -> Raised | None:
+        """Step the stream on through its records, to the end or to what its learner cannot."""
+        step, begun, done = self.live.stream.step, time.perf_counter(), 0
+        raised: Raised | None = None
+        for i, record in enumerate(self.records):
+            if len(self.replies) <= i:
+                self.replies.append([])
+            replies, received_at = self.replies[i], record.received_at
+            for j in range(len(replies), len(record.entries)):
+                try:
+                    self.take(replies, step(record.entries[j], received_at))  # type: ignore[arg-type]
+                except Exception as error:
+                    raised = Raised(i, j, error)
+                    break
+                done += 1
+            if raised is not None:
+                break
+        if done:
+            seconds = time.perf_counter() - begun
+            self.live.observe(done, seconds)
+            metrics.stepped(self.live.stream.spec.learner.kind, done, seconds)
+        return raised
+
+    def take(self, replies: list[Reply], reply: Reply) -> None:
+        """Note the reply to the next entry."""
+        replies.append(reply)
+        if reply.fate is Fate.APPLIED:
+            self.results.append(reply.line)
+
+
+def batches(records: list[Record]) -> Iterator[list[Record]]:
+    """Cut records so that a command stands alone."""
+    batch: list[Record] = []
+    for record in records:
+        if isinstance(record.entries[0], Command):
+            if batch:
+                yield batch
+            yield [record]
+            batch = []
+        else:
+            batch.append(record)
+    if batch:
+        yield batch
+
+
+def is_short(works: Sequence[Work]) -> bool:
+    """Say whether the work is surely done sooner than a thread would begin it."""
+    expected = 0.0
+    for work in works:
+        if not work.live.seconds_per_entry:
+            return False
+        entries = sum(len(record.entries) for record in work.records)
+        expected += work.live.seconds_per_entry * entries
+    return expected < INLINE_SECONDS
+
+
+def letter(
+    record: Record, index: int, reason: Literal["invalid", "raised"], detail: str
+) -> DeadLetter:
+    """Return the dead letter of one entry of a record."""
+    line = encode_entry(record.entries[index])
+    return DeadLetter(
+        record.stream, record.position, index, reason, detail, line, record.received_at
+    )
