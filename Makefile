@@ -15,6 +15,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
+	@$(BIN)/synaptide warm
 	@touch $@
 
 demo: $(READY) ## Replay a real stream through a live service (ARGS=--exit to end by itself)

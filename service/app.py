@@ -12,7 +12,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from learners.sequence_memory import SequenceMemory
 from service.api import errors, events, live, operations, streams
 from service.api.state import Api
 from service.errors import SettingsError
@@ -22,6 +21,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.stream import Stream
 from service.version import VERSION
+from service.warm import warm
 from service.worker import Worker
 
 log = structlog.get_logger()
@@ -104,16 +104,9 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
 
 
 async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
-    await asyncio.get_running_loop().run_in_executor(pool, _warm)
+    await asyncio.get_running_loop().run_in_executor(pool, warm)
     api.warm = True
     await asyncio.gather(*(worker.run() for worker in workers))
-
-
-def _warm() -> None:
-    """Compile the kernels, or load them from their cache, before the first event waits for it."""
-    learner = SequenceMemory()
-    for value in range(3):
-        learner.step_one({"value": float(value)}, t=float(value))
 
 
 async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:

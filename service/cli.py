@@ -1,4 +1,4 @@
-"""The program: `synaptide serve | replay | score | streams | bench | demo`.
+"""The program: `synaptide serve | replay | score | streams | bench | warm | demo`.
 
 Exit codes: 0 done, 2 bad usage or bad input, 1 anything else. Each command's last line on standard
 output is made for programs, what is meant for people goes to standard error.
@@ -79,6 +79,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from service.commands import bench
 
             return bench(arguments)
+        case "warm":
+            from service.warm import command
+
+            return command(arguments)
         case _:
             from service.demo import demo
 
@@ -109,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_serve, _add_replay, _add_score, _add_streams, _add_bench, _add_demo):
+    for add in _COMMANDS:
         add(commands)
     return parser
 
@@ -209,6 +213,15 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument("--quick", action="store_true", help="a part of it, in a minute")
 
 
+def _add_warm(commands: Commands) -> None:
+    commands.add_parser(
+        "warm",
+        help="compile the learners ahead of the first start",
+        description="Compile the learners now, so that no start has to: what is compiled stays on "
+        "disk beside the program.",
+    )
+
+
 def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
@@ -217,6 +230,17 @@ def _add_demo(commands: Commands) -> None:
         "flow through it, show the anomalies it found, and keep serving until Ctrl-C.",
     )
     demo.add_argument("--exit", action="store_true", help="end by itself")
+
+
+_COMMANDS = (
+    _add_serve,
+    _add_replay,
+    _add_score,
+    _add_streams,
+    _add_bench,
+    _add_warm,
+    _add_demo,
+)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:

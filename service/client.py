@@ -276,8 +276,11 @@ class Client:
         except BROKEN:
             return False
 
-    def wait_until_ready(self, timeout_seconds: float = 60.0) -> None:
-        """Return as soon as the service takes events, or raise `Unreachable` after that time."""
+    def wait_until_ready(self, timeout_seconds: float = 180.0) -> None:
+        """Return as soon as the service takes events, or raise `Unreachable` after that time.
+
+        A service that was never started before compiles its learners first, for a minute or so.
+        """
         deadline = self._transport.clock() + timeout_seconds
         while not self.ready():
             if self._transport.clock() >= deadline:
