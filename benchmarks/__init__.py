@@ -1,0 +1,1 @@
+"""Benchmarks: `synaptide bench NAME` runs `main` of the module of that name."""
