@@ -88,7 +88,7 @@ class RecordingFile(apsw.VFSFile):
         self._name, self._trace = Path(path).name, trace
         super().__init__("", name, flags)
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         self._trace.add("write", self._name, offset, bytes(data))
         super().xWrite(data, offset)
 
