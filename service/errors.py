@@ -73,6 +73,18 @@ class UnsupportedMedia(SynaptideError):
     code = "unsupported-media"
 
 
+class UnfitEvent(InvalidInput):
+    """The learner cannot take this event"""
+
+    code = "invalid-event"
+
+
+class LateEvent(InvalidInput):
+    """The event is older than the stream accepts"""
+
+    code = "late-event"
+
+
 class TooMuchMemory(InvalidInput):
     """The learner would need more memory than a stream may have"""
 

@@ -21,7 +21,7 @@ from pydantic_core import to_json
 from learners.base import InvalidEvent, Prediction, StateError
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from service import catalog, container
-from service.errors import InvalidInput, SnapshotError
+from service.errors import InvalidInput, LateEvent, SnapshotError, UnfitEvent
 from service.schemas import Event, StreamSpec
 
 SNAPSHOT_FORMAT = 1
@@ -80,13 +80,16 @@ class Stream:
             if first is not None:
                 return Reply(Fate.DUPLICATE, _duplicate_line(event.id, first), first)
         t = time_of(event, received_at)
-        late = self.newest is not None and t < self.newest - self.spec.late.tolerance_seconds
+        earliest = -math.inf if self.newest is None else self.newest
+        earliest -= self.spec.late.tolerance_seconds
+        late = t < earliest
         if late and self.spec.late.policy == "rejected":
-            return self._refuse(event, "late-event", f"ts: got {_iso(t)}, expected no earlier time")
+            want = f"{_iso(earliest)} or later"
+            return self._refuse(event, LateEvent(f"ts: got {_iso(t)}, expected {want}"))
         try:
             prediction = self._predict(event, t, late)
         except InvalidEvent as error:
-            return self._refuse(event, "invalid-event", str(error))
+            return self._refuse(event, UnfitEvent(str(error)))
         return self._seal(event, t, late, prediction)
 
     def _predict(self, event: Event, t: float, late: bool) -> Prediction:
@@ -144,10 +147,9 @@ class Stream:
         line = b'%b,"digest":"%b"}' % (body[:-1], digest.hexdigest().encode())
         return Reply(Fate.APPLIED, line, offset)
 
-    def _refuse(self, event: Event, code: str, detail: str) -> Reply:
-        problem = InvalidInput(detail).problem() | {"code": code, "event_id": event.id}
-        problem["type"] = f"urn:synaptide:problem:{code}"
-        return Reply(Fate.REFUSED, to_json({"status": 422} | problem), self.offset)
+    def _refuse(self, event: Event, error: InvalidInput) -> Reply:
+        problem = error.problem() | {"event_id": event.id}
+        return Reply(Fate.REFUSED, to_json({"status": error.status} | problem), self.offset)
 
     # Commands
 
