@@ -80,7 +80,7 @@ class EventsFrame(Wire):
     """Events sent over a WebSocket, with a number that the results will carry."""
 
     type: Literal["events"]
-    seq: int
+    seq: int = Field(ge=-(2**63), lt=2**63)
     events: list[Event]
 
 

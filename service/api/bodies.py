@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import InvalidInput, MalformedBody, TooLarge, UnsupportedMedia
@@ -16,6 +16,7 @@ from service.schemas import Event, parse_event, parse_events
 
 _LINES_AT_ONCE = 256
 """How many lines are parsed before others get their turn."""
+_BLANK = b" \t\r\n"
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -75,40 +76,67 @@ async def parse_array(body: bytes) -> Batch:
     events = parse_events(body)
     if events is not None:
         return Batch(list(events), range(1, len(events) + 1))
-    return from_array(split_array(body))
+    return await from_array(body)
 
 
-def split_array(body: bytes) -> list[bytes]:
-    """Return the elements of a JSON array as they stand."""
-    try:
-        elements = json.loads(body, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody(f"body: {_first_line(error)}") from None
-    if not isinstance(elements, list):
-        raise InvalidInput(f"body: got {type(elements).__name__}, expected an array of events")
-    return [_Pairs.dump(element) for element in elements]
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object as it was written, keys that stand twice included."""
-
-    @staticmethod
-    def dump(value: Any) -> bytes:
-        """Write a value back."""
-        if isinstance(value, _Pairs):
-            members = (
-                json.dumps(key).encode() + b":" + _Pairs.dump(member) for key, member in value
-            )
-            return b"{" + b",".join(members) + b"}"
-        if isinstance(value, list):
-            return b"[" + b",".join(map(_Pairs.dump, value)) + b"]"
-        return json.dumps(value).encode()
-
-
-def from_array(elements: Sequence[bytes]) -> Batch:
-    """Read the elements of an array."""
-    items = [_parse(element, place) for place, element in enumerate(elements, 1)]
+async def from_array(text: bytes) -> Batch:
+    """Read the elements of an array one by one."""
+    items: list[Event | dict[str, Any]] = []
+    # In a thread, because millions of brackets take seconds.
+    for place, element in enumerate(await asyncio.to_thread(list, split(text)), 1):
+        if place % _LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        items.append(_parse(element, place))
     return Batch(items, range(1, len(items) + 1))
+
+
+_STRING = rb'"(?:[^"\\]|\\.)*+"'
+_COMMA_OR_BRACKET = re.compile(rb'(?:[^][{},"]|%b)*+' % _STRING, re.DOTALL)
+_BRACKET = re.compile(rb'(?:[^][{}"]|%b)*+' % _STRING, re.DOTALL)
+_MEMBER = re.compile(rb"\s*+(%b)\s*+:(.*)" % _STRING, re.DOTALL)
+
+
+def split(text: bytes) -> Iterator[bytes]:
+    """Yield what stands between the commas of a JSON array or object, as it was written.
+
+    Only brackets and strings are looked at, so that a number too long to read, or brackets too
+    deep to follow, are the matter of one part alone. Raises `MalformedBody` unless the brackets
+    close where the text ends.
+    """
+    text = text.strip(_BLANK)
+    begin, end, depth = 1, 1, 1
+    while depth:
+        match = (_COMMA_OR_BRACKET if depth == 1 else _BRACKET).match(text, end)
+        end = match.end() if match else len(text)
+        mark = text[end : end + 1]
+        depth += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
+        if mark in (b"", b'"'):
+            raise MalformedBody(f"body: ends at byte {len(text)} before all brackets are closed")
+        if depth == 0 or (depth == 1 and mark == b","):
+            part = text[begin:end]
+            if depth or begin > 1 or part.strip(_BLANK):
+                yield part
+            begin = end + 1
+        end += 1
+    if end < len(text):
+        raise MalformedBody(f"body: goes on at byte {end}, where all brackets are closed")
+
+
+def members(text: bytes) -> dict[str, bytes]:
+    """Return the values of an object by their keys, as they were written."""
+    found: dict[str, bytes] = {}
+    for part in split(text):
+        match = _MEMBER.fullmatch(part)
+        try:
+            key = str(from_json(match[1])) if match else ""
+        except ValueError:
+            match = None
+        if match is None:
+            raise MalformedBody(f"body: got {part[:40]!r}, expected a key and a value")
+        if key in found:
+            raise InvalidInput(f"keys: got {key[:40]!r} more than once, expected each once")
+        found[key] = match[2]
+    return found
 
 
 def _parse(line: bytes, number: int) -> Event | dict[str, Any]:
@@ -144,7 +172,3 @@ def merge(batch: Batch, replies: Sequence[bytes]) -> tuple[list[bytes], int]:
             line = to_json(item)
         merged.append(line)
     return merged, refused
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

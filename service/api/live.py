@@ -13,10 +13,10 @@ from pydantic_core import from_json, to_json
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
-from service.api.bodies import Batch, from_array, merge, split_array
+from service.api.bodies import Batch, from_array, members, merge
 from service.api.state import Api, ApiState, api_of
 from service.api.streams import StreamName
-from service.errors import InvalidInput, QueueFull, SynaptideError
+from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideError
 from service.journal.base import Journal
 from service.schemas import Wire, invalid, parse_frame
 
@@ -116,6 +116,14 @@ def _same_origin(websocket: WebSocket) -> bool:
     return origin is None or urlsplit(origin).netloc == websocket.headers.get("host")
 
 
+def _parts(text: bytes) -> dict[str, bytes]:
+    """Return what a frame says, by its names, however broken its events are."""
+    if not text.lstrip().startswith(b"{"):
+        shown = type(from_json(text)).__name__
+        raise InvalidInput(f"frame: got {shown}, expected an object")
+    return members(text)
+
+
 class Closed(Exception):
     """The socket is to be closed, with a code and a reason"""
 
@@ -188,35 +196,35 @@ class Session:
     async def _take_slowly(self, text: bytes) -> None:
         """Find out what is wrong with a frame, or what kind of frame it is."""
         try:
-            frame = from_json(text)
-        except ValueError as error:
-            await self._refuse(InvalidInput(f"frame: {error}"), None)
+            parts = _parts(text)
+            kind, seq = (from_json(parts.get(name, b"null")) for name in ("type", "seq"))
+        except (ValueError, MalformedBody) as error:
+            await self._refuse(MalformedBody(f"frame: {error}"), None)
             raise Closed(1007, "a frame is JSON") from None
-        kind = frame.get("type") if isinstance(frame, dict) else None
+        except InvalidInput as error:
+            await self._refuse(error, None)
+            return
         if kind == "follow":
             await self._follow(text)
         elif kind == "events":
-            await self._take_broken(text, frame)
+            await self._take_broken(seq, parts)
         else:
             shown = repr(kind)[:40]
             await self._refuse(InvalidInput(f"type: got {shown}, expected events or follow"), None)
 
-    async def _take_broken(self, text: bytes, frame: dict[str, Any]) -> None:
-        seq = frame.get("seq")
-        if type(seq) is not int or not isinstance(frame.get("events"), list):
-            wanted = "frame: expected an integer seq and a list of events"
-            await self._refuse(InvalidInput(wanted), seq)
+    async def _take_broken(self, seq: Any, parts: dict[str, bytes]) -> None:
+        """Name the events of a frame that are none, and take the rest."""
+        events = parts.get("events", b"").strip()
+        if type(seq) is not int or abs(seq) >= 2**63 or not events.startswith(b"["):
+            wanted = "frame: expected an integer seq of 64 bits and a list of events"
+            await self._refuse(InvalidInput(wanted), None)
             return
-        unknown = sorted(frame.keys() - {"type", "seq", "events"})
+        unknown = sorted(parts.keys() - {"type", "seq", "events"})
         if unknown:
-            await self._refuse(InvalidInput(f"frame: got unknown fields {unknown}"), seq)
+            shown = ", ".join(repr(name[:40]) for name in unknown[:5])
+            await self._refuse(InvalidInput(f"frame: got unknown fields {shown}"), seq)
             return
-        begin = text.index(b"[", text.index(b'"events"'))
-        try:
-            elements = split_array(text[begin : text.rindex(b"]") + 1])
-        except SynaptideError:
-            elements = [to_json(event) for event in frame["events"]]
-        await self._append(seq, from_array(elements))
+        await self._append(seq, await from_array(events))
 
     async def _append(self, seq: int, batch: Batch) -> None:
         if len(batch.items) > self._credits:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,8 +13,10 @@ from fastapi import APIRouter, Path, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service import catalog
 from service.api.bodies import read_body
 from service.api.state import ApiState
+from service.catalog import Params
 from service.errors import (
     InvalidInput,
     SnapshotError,
@@ -62,12 +66,7 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
 async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Make a stream, or change what may change of one: threshold, title, policies."""
     spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
-    need = estimate_bytes(spec)
-    if need > api.settings.max_stream_bytes:
-        raise TooMuchMemory(
-            f"learner: needs up to {need} bytes, expected at most {api.settings.max_stream_bytes}",
-            memory_bytes_estimate=need,
-        )
+    _check_memory(spec, api.settings.max_stream_bytes)
     journal = api.writable()
     try:
         row, made = journal.stream(stream), False
@@ -79,12 +78,44 @@ async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Res
     return answer(describe(row), 201 if made else 200, {"ETag": f'"{row.version}"'})
 
 
+def _parts(spec: StreamSpec) -> list[tuple[str, Callable[[Params], object], Params]]:
+    """Return the parts of a stream: where each stands in the spec, and what builds it."""
+    indicators = enumerate(spec.indicators)
+    return [
+        ("/learner", catalog.build_learner, spec.learner),
+        *((f"/indicators/{i}", catalog.build_indicator, params) for i, params in indicators),
+    ]
+
+
+def _check_memory(spec: StreamSpec, max_bytes: int) -> None:
+    for pointer, _, params in _parts(spec):
+        with _contradictions(pointer, params):
+            catalog.memory_bytes(params)
+    need = estimate_bytes(spec)
+    if need > max_bytes:
+        raise TooMuchMemory(
+            f"learner: needs up to {need} bytes, expected at most {max_bytes}",
+            memory_bytes_estimate=need,
+        )
+
+
 def _try_to_build(spec: StreamSpec) -> None:
+    for pointer, build, params in _parts(spec):
+        with _contradictions(pointer, params):
+            build(params)
+
+
+@contextmanager
+def _contradictions(pointer: str, params: Params) -> Iterator[None]:
+    """Name the parameter that a learner or an indicator does not take."""
     try:
-        Stream(spec)
-    except (ValueError, TypeError) as error:
+        yield
+    except (ValueError, TypeError, ArithmeticError) as error:
+        field = str(error).partition(": ")[0]
+        if field in type(params).model_fields:
+            pointer = f"{pointer}/{field}"
         raise InvalidInput(
-            f"learner: {error}", errors=[{"pointer": "/learner", "detail": str(error)}]
+            f"{pointer}: {error}", errors=[{"pointer": pointer, "detail": str(error)}]
         ) from None
 
 
