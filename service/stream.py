@@ -7,6 +7,7 @@ service, in a replay after a crash, or in `synaptide score`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from service.schemas import Event, StreamSpec
 SNAPSHOT_FORMAT = 1
 Learning = Literal["warming", "learning", "paused", "quarantined"]
 _SILENT = Prediction()
+_EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 class Fate(Enum):
@@ -49,7 +52,8 @@ class Reply:
 
 def time_of(event: Event, received_at: float) -> float:
     """Return the event's time in seconds since 1970-01-01 UTC."""
-    return received_at if event.ts is None else event.ts.timestamp()
+    # The last microseconds of the year 9999 round up to a time that no date has.
+    return received_at if event.ts is None else min(event.ts.timestamp(), _LATEST)
 
 
 class Stream:
@@ -250,6 +254,7 @@ class Stream:
             )
         if header["learning"] not in ("warming", "learning", "paused", "quarantined"):
             raise ValueError(f"learning: got {header['learning']!r}")
+        _check_numbers(header)
         parts = _by_owner(arrays)
         self.learner.set_state(parts.pop("learner", {}))
         for i, indicator in enumerate(self.indicators):
@@ -403,6 +408,25 @@ def _describe(result: dict[str, Any], prediction: Prediction) -> None:
 
 def _duplicate_line(event_id: str, offset: int) -> bytes:
     return to_json({"event_id": event_id, "offset": offset, "duplicate": True})
+
+
+def _check_numbers(header: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a header's numbers are such as a stream has."""
+    limits = {
+        "offset": (0, 2**53),
+        "anomalies": (0, 2**53),
+        "newest": (_EARLIEST, _LATEST),
+        "last_score": (0.0, 1.0),
+        "last_raw_score": (-math.inf, math.inf),
+    }
+    for name, (least, most) in limits.items():
+        got = header[name]
+        number = type(got) is int if name in ("offset", "anomalies") else type(got) in (int, float)
+        absent = got is None and name not in ("offset", "anomalies")
+        if not absent and not (number and least <= got <= most):
+            raise ValueError(f"{name}: got {str(got)[:40]}, expected {least} to {most}")
+    if not re.fullmatch("[0-9a-f]{32}", str(header["digest"])):
+        raise ValueError("digest: expected 16 bytes in hexadecimal")
 
 
 def _by_owner(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import struct
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import pytest
 
 from learners.base import StateError
+from service import container
 from service.errors import SnapshotError
 from service.schemas import Event, StreamSpec, parse_event, parse_spec
 from service.stream import DuplicateRing, Fate, Stream, restored, revived
@@ -195,3 +198,57 @@ def test_a_ring_takes_back_its_state() -> None:
 def test_a_state_that_does_not_fit_the_ring(arrays: dict[str, Any]) -> None:
     with pytest.raises(StateError):
         DuplicateRing(4).set_state(arrays)
+
+
+@pytest.mark.parametrize("second", ["59Z", "59.999999Z", "59.9999999Z"])
+def test_the_last_moment_there_is_can_be_shown(second: str) -> None:
+    stream = fed(Stream(spec_of()), 5)
+    reply = stream.step(event(1, ts=f"9999-12-31T23:59:{second}"), 9.0)
+    assert reply.fate is Fate.APPLIED
+    assert stream.status()["newest_ts"] == "9999-12-31T23:59:59Z"
+    first = Stream(spec_of())
+    assert first.step(event(1, ts="0001-01-01T00:00:00Z"), 9.0).fate is Fate.APPLIED
+    assert first.status()["newest_ts"] == "0001-01-01T00:00:00Z"
+    for each in (stream, first):
+        assert revived(each.snapshot(), LIMIT).status() == each.status()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("newest", 1e300),
+        ("newest", float("nan")),
+        ("newest", "1"),
+        ("newest", True),
+        ("offset", -1),
+        ("offset", 2**64),
+        ("offset", 5.5),
+        ("offset", None),
+        ("anomalies", -1),
+        ("anomalies", "many"),
+        ("last_score", "high"),
+        ("last_score", 1.5),
+        ("last_raw_score", [1]),
+        ("last_raw_score", float("nan")),
+        ("digest", "ab"),
+        ("digest", "z" * 32),
+        ("digest", 5),
+        ("learning", "later"),
+    ],
+)
+def test_a_header_that_no_stream_has_is_refused(field: str, value: Any) -> None:
+    header, arrays = container.unpack(fed(Stream(spec_of()), 9).snapshot(), LIMIT)
+    start = container.pack(header | {field: "@"}, arrays)
+    written = json.dumps(value)
+    head = json.dumps(header | {field: "@"}, separators=(",", ":"))
+    changed = head.replace('"@"', written).encode()
+    frame = start[len(container.MAGIC) + 4 + len(head) : -16]
+    whole = container.MAGIC + struct.pack("<I", len(changed)) + changed + frame
+    blob = whole + blake2b(whole, digest_size=16).digest()
+    with pytest.raises(SnapshotError, match=field):
+        revived(blob, LIMIT)
+    stream = fed(Stream(spec_of()), 5)
+    digest = stream.digest
+    with pytest.raises(SnapshotError):
+        restored(stream, blob, LIMIT)
+    assert stream.digest == digest
