@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from service.api import replies
 from service.api.bodies import Batch, merge, parse_array, parse_lines, read_body
 from service.api.state import Api, ApiState
 from service.api.streams import StreamName, answer
@@ -14,7 +15,7 @@ from service.errors import InvalidInput, UnsupportedMedia
 from service.journal.base import Ack
 from service.schemas import Event, parse_event
 
-router = APIRouter(prefix="/v1/streams", tags=["events"])
+router = APIRouter(prefix="/v1/streams", tags=["events"], responses=replies.PROBLEMS)
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
@@ -67,9 +68,34 @@ _EVENTS_BODY: dict[str, Any] = {
         },
     ],
 }
+_Answers = list[replies.Result | replies.Duplicate | replies.Problem]
+_LINES = {NDJSON: {"schema": {"type": "string"}}}
+_EVENTS_REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": replies.Result | replies.Duplicate | _Answers,
+        "description": "All applied: the results in the form the events came in.",
+        "content": _LINES,
+    },
+    202: {"model": replies.Accepted, "description": "Taken, with `ack` received or logged."},
+    207: {
+        "model": _Answers | replies.Accepted,
+        "description": "Some were refused, and have their problem in their place.",
+        "content": _LINES,
+    },
+    422: {
+        "model": _Answers | replies.Accepted,
+        "description": "All were refused.",
+        "content": _LINES | replies.PROBLEMS["4XX"]["content"],
+    },
+}
 
 
-@router.post("/{stream}/events", operation_id="post_events", openapi_extra=_EVENTS_BODY)
+@router.post(
+    "/{stream}/events",
+    operation_id="post_events",
+    responses=_EVENTS_REPLIES,
+    openapi_extra=_EVENTS_BODY,
+)
 async def post_events(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Learn from events, and answer each with what the learner thought of it beforehand."""
     ack, atomic = _options(request)
@@ -141,7 +167,9 @@ def _form(request: Request, body: bytes) -> Form:
     return "array" if body.lstrip(b" \t\r\n")[:1] == b"[" else "one"
 
 
-@router.get("/{stream}/results", operation_id="get_results")
+@router.get(
+    "/{stream}/results", operation_id="get_results", responses={200: {"model": replies.ResultsPage}}
+)
 async def get_results(
     stream: StreamName,
     api: ApiState,

@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
+from service.api import replies
 from service.api.bodies import Batch, from_array, members, merge
 from service.api.state import Api, ApiState, api_of
 from service.api.streams import StreamName
@@ -20,13 +21,31 @@ from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideErro
 from service.journal.base import Journal
 from service.schemas import Wire, invalid, parse_frame
 
-router = APIRouter(prefix="/v1/streams", tags=["events"])
+router = APIRouter(prefix="/v1/streams", tags=["events"], responses=replies.PROBLEMS)
 
 HEARTBEAT_SECONDS = 15.0
 _RESULTS_AT_ONCE = 256
+_STREAM: dict[str, Any] = {
+    "description": "An event for each result; its id is the offset.",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "examples": {
+                "a result": {
+                    "value": 'id: 1\nevent: result\ndata: {"event_id":"@1","offset":1}\n\n'
+                }
+            },
+        }
+    },
+}
 
 
-@router.get("/{stream}/live", operation_id="follow_results", response_class=StreamingResponse)
+@router.get(
+    "/{stream}/live",
+    operation_id="follow_results",
+    response_class=StreamingResponse,
+    responses={200: _STREAM},
+)
 async def live(
     stream: StreamName,
     api: ApiState,

@@ -6,8 +6,9 @@ import platform
 
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import choose_encoder
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from service.api import replies
 from service.api.state import ApiState
 from service.api.streams import answer
 from service.errors import NotReady
@@ -17,13 +18,17 @@ from service.version import VERSION
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/livez", operation_id="get_livez")
+@router.get("/livez", operation_id="get_livez", responses={200: {"model": replies.Health}})
 async def livez() -> Response:
     """Say that the process answers. Depends on nothing else."""
     return answer({"status": "alive"})
 
 
-@router.get("/readyz", operation_id="get_readyz")
+@router.get(
+    "/readyz",
+    operation_id="get_readyz",
+    responses={200: {"model": replies.Health}, 503: replies.PROBLEMS["5XX"]},
+)
 async def readyz(api: ApiState) -> Response:
     """Say whether an event posted now would be applied at once."""
     reason = api.why_not_ready()
@@ -32,14 +37,14 @@ async def readyz(api: ApiState) -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/metrics", operation_id="get_metrics")
+@router.get("/metrics", operation_id="get_metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, api: ApiState) -> Response:
     """Return metrics for Prometheus."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(api.metrics.registry), headers={"Content-Type": content_type})
 
 
-@router.get("/version", operation_id="get_version")
+@router.get("/version", operation_id="get_version", responses={200: {"model": replies.VersionView}})
 async def version() -> Response:
     """Return the version of the service, of Python, and of the snapshots it writes."""
     return answer(

@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
+from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from service import catalog
+from service.api import replies
 from service.api.bodies import read_body
 from service.api.state import ApiState
 from service.catalog import Params
@@ -25,10 +27,10 @@ from service.errors import (
     TooMuchMemory,
 )
 from service.journal.base import Journal, StreamRow
-from service.schemas import STREAM_NAME, Command, StreamSpec, parse_spec
+from service.schemas import STREAM_NAME, Command, StreamSpec, Wire, invalid, parse_spec
 from service.stream import Stream, estimate_bytes, restored, same_learner
 
-router = APIRouter(prefix="/v1/streams", tags=["streams"])
+router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=replies.PROBLEMS)
 
 StreamName = Annotated[
     str,
@@ -44,7 +46,7 @@ _SPEC_BODY = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"type": "object"},
+                "schema": {"$ref": "#/components/schemas/StreamSpec"},
                 "examples": {
                     "sequence memory": {"value": {"learner": {"kind": "sequence_memory"}}},
                     "baseline": {
@@ -55,6 +57,26 @@ _SPEC_BODY = {
         },
     }
 }
+_LEARNING_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"state": {"const": "learning"}},
+                    "required": ["state"],
+                    "additionalProperties": False,
+                },
+                "examples": {"learn again": {"value": {"state": "learning"}}},
+            }
+        },
+    }
+}
+_OCTETS: dict[str, Any] = {
+    "description": "The snapshot, as bytes.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -62,7 +84,12 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(to_json(content), status, headers, "application/json")
 
 
-@router.put("/{stream}", operation_id="put_stream", openapi_extra=_SPEC_BODY)
+@router.put(
+    "/{stream}",
+    operation_id="put_stream",
+    responses={200: {"model": replies.StreamView}, 201: {"model": replies.StreamView}},
+    openapi_extra=_SPEC_BODY,
+)
 async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Make a stream, or change what may change of one: threshold, title, policies."""
     spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
@@ -156,13 +183,13 @@ def describe(row: StreamRow) -> dict[str, Any]:
     }
 
 
-@router.get("", operation_id="list_streams")
+@router.get("", operation_id="list_streams", responses={200: {"model": replies.Streams}})
 async def list_streams(api: ApiState) -> Response:
     """Return every stream, by name."""
     return answer({"streams": [describe(row) for row in api.journal.streams()]})
 
 
-@router.get("/{stream}", operation_id="get_stream")
+@router.get("/{stream}", operation_id="get_stream", responses={200: {"model": replies.StreamView}})
 async def get_stream(stream: StreamName, api: ApiState) -> Response:
     """Return a stream's spec and status."""
     row = api.journal.stream(stream)
@@ -177,7 +204,7 @@ async def delete_stream(stream: StreamName, api: ApiState) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/{stream}/state", operation_id="get_state")
+@router.get("/{stream}/state", operation_id="get_state", responses={200: {"model": replies.State}})
 async def get_state(stream: StreamName, api: ApiState) -> Response:
     """Return offset, digest, what the stream is doing, and its signals."""
     row = api.journal.stream(stream)
@@ -190,17 +217,33 @@ async def get_state(stream: StreamName, api: ApiState) -> Response:
     )
 
 
-@router.put("/{stream}/learning", operation_id="put_learning")
+class Wanted(Wire):
+    """What a stream is to do."""
+
+    state: Literal["learning"]
+
+
+@router.put(
+    "/{stream}/learning",
+    operation_id="put_learning",
+    responses={200: {"model": replies.Changed}},
+    openapi_extra=_LEARNING_BODY,
+)
 async def put_learning(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Let a quarantined stream learn again: `{"state": "learning"}`."""
-    body = await read_body(request, api.settings.max_body_bytes)
-    if body.replace(b" ", b"") != b'{"state":"learning"}':
-        raise InvalidInput('state: expected {"state": "learning"}')
+    try:
+        Wanted.model_validate_json(await read_body(request, api.settings.max_body_bytes))
+    except ValidationError as error:
+        raise invalid(error) from None
     journal = api.writable()
     return answer(await _command(journal, journal.stream(stream), Command(command="resume")))
 
 
-@router.get("/{stream}/dead-letters", operation_id="list_dead_letters")
+@router.get(
+    "/{stream}/dead-letters",
+    operation_id="list_dead_letters",
+    responses={200: {"model": replies.DeadLetters}},
+)
 async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
     """Return the events that could not be applied, oldest first, each with the reason."""
     letters = await api.journal.dead_letters(api.journal.stream(stream).uid)
@@ -219,7 +262,12 @@ async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
     )
 
 
-@router.post("/{stream}/snapshots", operation_id="post_snapshot", status_code=201)
+@router.post(
+    "/{stream}/snapshots",
+    operation_id="post_snapshot",
+    responses={201: {"model": replies.SnapshotTaken}},
+    status_code=201,
+)
 async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
     """Take a snapshot now and keep it until the stream is deleted."""
     journal = api.writable()
@@ -237,7 +285,11 @@ async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
     )
 
 
-@router.get("/{stream}/snapshots", operation_id="list_snapshots")
+@router.get(
+    "/{stream}/snapshots",
+    operation_id="list_snapshots",
+    responses={200: {"model": replies.Snapshots}},
+)
 async def list_snapshots(stream: StreamName, api: ApiState) -> Response:
     """Return a stream's snapshots, newest first."""
     rows = await api.journal.snapshots(api.journal.stream(stream).uid)
@@ -257,7 +309,12 @@ async def list_snapshots(stream: StreamName, api: ApiState) -> Response:
     )
 
 
-@router.get("/{stream}/snapshots/{snapshot_id}", operation_id="get_snapshot")
+@router.get(
+    "/{stream}/snapshots/{snapshot_id}",
+    operation_id="get_snapshot",
+    response_class=Response,
+    responses={200: _OCTETS},
+)
 async def get_snapshot(
     stream: StreamName, snapshot_id: Annotated[int, Path(ge=0, lt=2**63)], api: ApiState
 ) -> Response:
@@ -266,7 +323,12 @@ async def get_snapshot(
     return Response(blob, media_type="application/octet-stream")
 
 
-@router.post("/{stream}/restore", operation_id="restore_stream")
+@router.post(
+    "/{stream}/restore",
+    operation_id="restore_stream",
+    responses={200: {"model": replies.Changed}},
+    openapi_extra={"requestBody": {"required": True} | _OCTETS},
+)
 async def restore_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Give the stream the learner in this snapshot; a stream without events becomes its twin."""
     journal = api.writable()

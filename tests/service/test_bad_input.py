@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import http.client
 import json
 import struct
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 import zstandard
 from safetensors.numpy import save
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from service.container import MAGIC
 from tests.service.conftest import Serving
+from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, opened
 
-JSON = {"Content-Type": "application/json"}
-NDJSON = {"Content-Type": "application/x-ndjson"}
 NUMBERS = "/v1/streams/numbers"
 EVENTS = f"{NUMBERS}/events"
 SMALL: dict[str, Any] = {
@@ -34,30 +30,6 @@ SMALL: dict[str, Any] = {
     "activation_threshold": 3,
     "matching_threshold": 2,
 }
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def ask(
-    url: str, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
-) -> Answer:
-    """Send a request as it stands; a body that is an iterator goes in chunks."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    try:
-        connection.request(method, path, body, headers or {}, encode_chunked=True)
-        response = connection.getresponse()
-        got = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, got, response.read())
-    finally:
-        connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -340,7 +312,9 @@ ROUTE_ROWS = [
     get("unknown route", "/v2/streams", 404, "not-found"),
     get("climbing out", "/v1/streams/../../etc/passwd", 404, "not-found"),
     Row("learning: other state", "PUT", f"{NUMBERS}/learning", JSON, b'{"state":"off"}', *INVALID),
-    Row("learning: empty", "PUT", f"{NUMBERS}/learning", JSON, b"", *INVALID),
+    Row("learning: empty", "PUT", f"{NUMBERS}/learning", JSON, b"", *MALFORMED),
+    Row("learning: more", "PUT", f"{NUMBERS}/learning", JSON, b'{"state":"learning","a":1}',
+        *INVALID, '"/a"'),
 ]  # fmt: skip
 
 
@@ -613,25 +587,8 @@ def test_a_snapshot_of_another_kind_is_refused(url: str) -> None:
 # WebSocket
 
 
-def opened(url: str, stream: str = "numbers", **options: Any) -> ClientConnection:
-    address = url.replace("http", "ws") + f"/v1/streams/{stream}/ws"
-    socket: ClientConnection = connect(
-        address, max_size=None, compression=None, proxy=None, **options
-    )
-    return socket
-
-
 def frame(*values: float, seq: int = 1) -> str:
     return json.dumps({"type": "events", "seq": seq, "events": [{"x": {"v": v}} for v in values]})
-
-
-def close_code(socket: ClientConnection) -> int | None:
-    """Read on to the end."""
-    try:
-        while True:
-            socket.recv(10)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else None
 
 
 @pytest.mark.parametrize(

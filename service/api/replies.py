@@ -1,0 +1,239 @@
+"""What the routes answer, as models: for the documentation alone, replies are written directly."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.schemas import Event, StreamSpec
+from service.stream import Learning
+
+_RESULT: dict[str, Any] = {
+    "event_id": "reading-17",
+    "offset": 389,
+    "ts": "2026-01-01T12:00:00Z",
+    "anomaly_score": 0.03,
+    "raw_score": 0.25,
+    "is_anomaly": False,
+    "learning": "learning",
+    "expected_values": {"temperature": 21.4},
+    "forecast": [{"horizon": 1, "yhat": 21.6, "yhat_lower": 21.1, "yhat_upper": 22.0}],
+    "digest": "0d5f9c3a7b1e4f6088a2d4c6e8f0a1b2",
+}
+
+
+class Answer(BaseModel):
+    """Nothing but the declared fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Place(Answer):
+    """What is wrong, and where."""
+
+    pointer: str = Field(description="JSON Pointer into the event or the body; empty for all.")
+    detail: str
+    line: int | None = Field(None, description="Line or place of the event, counted from 1.")
+
+
+class Problem(BaseModel):
+    """A refusal, as RFC 9457 has it; some kinds carry facts of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[Place] = []
+    instance: str | None = None
+    line: int | None = None
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:synaptide:problem:invalid-input",
+                    "title": "The request does not say what it must",
+                    "status": 422,
+                    "detail": "/x: Field required",
+                    "code": "invalid-input",
+                    "errors": [{"pointer": "/x", "detail": "Field required"}],
+                }
+            ]
+        },
+    )
+
+
+class Forecast(Answer):
+    """The value expected some events ahead, and the band around it."""
+
+    horizon: int
+    yhat: float | None
+    yhat_lower: float | None
+    yhat_upper: float | None
+
+
+class Result(Answer):
+    """What the learner thought of an event before it learned from it, and the receipt."""
+
+    event_id: str
+    offset: int = Field(ge=1, description="How many events the stream has applied with this one.")
+    ts: datetime
+    anomaly_score: float | None = Field(ge=0, le=1, description="null while the stream warms up.")
+    raw_score: float | None = Field(description="In the learner's own scale.")
+    is_anomaly: bool
+    learning: Learning
+    prediction: float | str | None = None
+    proba: dict[str, float | None] | None = None
+    expected_values: dict[str, float | None] | None = None
+    forecast: list[Forecast] | None = None
+    late: bool = False
+    digest: str = Field(description="Chained over every event and result of the stream.")
+    duplicate: bool = Field(False, description="The first result of an id that came again.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_RESULT]})
+
+
+class Duplicate(Answer):
+    """An event whose id came before, and whose first result is no longer kept."""
+
+    event_id: str
+    offset: int
+    duplicate: Literal[True]
+
+
+class Accepted(Answer):
+    """How many events were taken, where the results were not waited for."""
+
+    accepted: int
+    refused: list[Problem] = []
+
+
+class ResultsPage(Answer):
+    """Results in order."""
+
+    results: list[Result]
+    next: int = Field(description="The `after` of the next page.")
+
+
+class Status(Answer):
+    """What a stream is doing; without the details before its first event."""
+
+    learning: Learning = "warming"
+    anomaly_score: float | None = None
+    raw_score: float | None = None
+    anomalies: int = 0
+    newest_ts: datetime | None = None
+    signals: dict[str, float] = {}
+
+
+class StreamView(Answer):
+    """A stream: what it is, and where it stands."""
+
+    name: str
+    spec: StreamSpec
+    version: int = Field(description="Raised with every change of the spec; also the ETag.")
+    created_at: datetime
+    offset: int
+    digest: str
+    memory_bytes_estimate: int
+    status: Status
+
+
+class Streams(Answer):
+    """Every stream, by name."""
+
+    streams: list[StreamView]
+
+
+class SnapshotPlace(Answer):
+    """The newest snapshot."""
+
+    id: int
+    offset: int
+
+
+class State(Status):
+    """What a stream is doing, with its receipt."""
+
+    offset: int
+    digest: str
+    last_snapshot: SnapshotPlace | None
+
+
+class Changed(Answer):
+    """A command that was carried out, and where the stream then stood."""
+
+    command: Literal["restore", "resume"]
+    offset: int
+    digest: str
+    size_bytes: int
+
+
+class SnapshotTaken(Answer):
+    """A snapshot that was asked for."""
+
+    id: int
+    offset: int
+    digest: str
+    size_bytes: int
+
+
+class SnapshotView(Answer):
+    """A snapshot without its bytes."""
+
+    id: int
+    offset: int
+    size_bytes: int
+    kept: bool = Field(description="Asked for, and so kept until the stream is deleted.")
+    created_at: datetime
+
+
+class Snapshots(Answer):
+    """A stream's snapshots, newest first."""
+
+    snapshots: list[SnapshotView]
+
+
+class DeadLetterView(Answer):
+    """An event that could not be applied."""
+
+    reason: Literal["invalid", "late", "raised"]
+    detail: str
+    event: Event
+    received_at: datetime
+
+
+class DeadLetters(Answer):
+    """Events that could not be applied, oldest first."""
+
+    dead_letters: list[DeadLetterView]
+
+
+class Health(Answer):
+    """The process answers, or is ready."""
+
+    status: Literal["alive", "ready"]
+
+
+class VersionView(Answer):
+    """What is running."""
+
+    version: str
+    python: str
+    snapshot_format: int
+
+
+def _problems(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": _problems("Refused; the problem says why, and where."),
+    "5XX": _problems("Not now: starting, stopping, or the disk is full; or a mistake of ours."),
+}
+"""What every route may answer instead."""
