@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +12,7 @@ from service.api import replies
 from service.api.bodies import Batch, merge, parse_array, parse_lines, read_body
 from service.api.state import Api, ApiState
 from service.api.streams import StreamName, answer
-from service.errors import InvalidInput, UnsupportedMedia
+from service.errors import InvalidInput, QueueFull, TooLarge, UnsupportedMedia
 from service.journal.base import Ack
 from service.schemas import Event, parse_event
 
@@ -37,7 +38,7 @@ _EVENTS_BODY: dict[str, Any] = {
                     "several": {
                         "value": [
                             {"ts": "2026-01-01T00:00:00Z", "x": {"temperature": 21.5}},
-                            {"ts": "2026-01-01T00:01:00Z", "x": {"temperature": None}},
+                            {"ts": "2026-01-01T00:01:00Z", "x": {"temperature": 21.7}},
                         ]
                     },
                 },
@@ -104,7 +105,7 @@ async def post_events(stream: StreamName, request: Request, api: ApiState) -> Re
     journal = api.writable()
     uid = journal.stream(stream).uid
     if form == "one":
-        return await _post_one(api, uid, parse_event(body), ack)
+        return await _post_one(api, uid, body, ack)
     batch = await (parse_lines(body) if form == "lines" else parse_array(body))
     problems = batch.problems
     if problems:
@@ -115,8 +116,7 @@ async def post_events(stream: StreamName, request: Request, api: ApiState) -> Re
                 errors=[item for problem in problems[:100] for item in problem["errors"]],
             )
     events = batch.events
-    positions = await journal.append(uid, events, ack) if events else []
-    api.metrics.ingested.labels(transport="http").inc(len(events))
+    positions = await _append(api, uid, events, ack) if events else []
     if ack != "applied":
         return _accepted(batch, len(events))
     replies = [line for position in positions for line in await journal.replies(position)]
@@ -127,16 +127,32 @@ async def post_events(stream: StreamName, request: Request, api: ApiState) -> Re
     return Response(b"[" + b",".join(lines) + b"]", status, media_type=JSON)
 
 
-async def _post_one(api: Api, uid: int, event: Event, ack: Ack) -> Response:
-    journal = api.journal
-    (position,) = await journal.append(uid, (event,), ack)
-    api.metrics.ingested.labels(transport="http").inc()
+async def _post_one(api: Api, uid: int, body: bytes, ack: Ack) -> Response:
+    try:
+        event = parse_event(body)
+    except InvalidInput:
+        api.metrics.rejected.labels(reason="invalid").inc()
+        raise
+    (position,) = await _append(api, uid, (event,), ack)
     if ack != "applied":
         return answer({"accepted": 1}, 202)
-    (line,) = await journal.replies(position)
+    (line,) = await api.journal.replies(position)
     if line.startswith(b'{"status"'):
         return Response(line, 422, media_type="application/problem+json")
     return Response(line, media_type=JSON)
+
+
+async def _append(api: Api, uid: int, events: Sequence[Event], ack: Ack) -> list[int]:
+    most = api.settings.max_queued_entries
+    if len(events) > most:
+        raise TooLarge(f"events: got {len(events)} at once, expected at most {most}")
+    try:
+        positions = await api.journal.append(uid, events, ack)
+    except QueueFull:
+        api.metrics.rejected.labels(reason="throttled").inc(len(events))
+        raise
+    api.metrics.ingested.labels(transport="http").inc(len(events))
+    return positions
 
 
 def _accepted(batch: Batch, accepted: int) -> Response:

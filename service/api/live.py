@@ -159,7 +159,8 @@ class Session:
         self._journal = journal
         self._uid = uid
         self._websocket = websocket
-        self._credits = api.settings.socket_credits
+        # What the queue could never hold would be waited for without end.
+        self._credits = min(api.settings.socket_credits, api.settings.max_queued_entries)
         self._answers: asyncio.Queue[tuple[int, Batch, list[int]]] = asyncio.Queue()
         self._following: asyncio.Task[None] | None = None
 
