@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -113,15 +114,19 @@ async def socket(websocket: WebSocket, stream: str) -> None:
     if not _same_origin(websocket):
         await websocket.close(1008, "cross-origin")
         return
+    with suppress(WebSocketDisconnect):  # Whoever has gone away needs no answer.
+        await _serve(api, stream, websocket)
+
+
+async def _serve(api: Api, stream: str, websocket: WebSocket) -> None:
+    await websocket.accept()
     try:
         journal = api.writable()
         uid = journal.stream(stream).uid
     except SynaptideError as error:
-        await websocket.accept()
         await websocket.send_text(to_json(error.problem() | {"type": "problem"}).decode())
         await websocket.close(1008, error.code)
         return
-    await websocket.accept()
     api.sockets += 1
     try:
         await Session(api, journal, uid, websocket).run()
