@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -105,13 +107,22 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
 
 async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
     await asyncio.get_running_loop().run_in_executor(pool, warm)
+    _settle_memory()
     api.warm = True
     await asyncio.gather(*(worker.run() for worker in workers))
 
 
-async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:
-    import time
+def _settle_memory() -> None:
+    """Keep the collector from walking, again and again, over what stays as long as the process.
 
+    Events hold no cycles; with the defaults, collections take a fifth of a busy service's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:
     while True:
         await asyncio.sleep(every_seconds)
         try:

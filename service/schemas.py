@@ -181,13 +181,16 @@ def _order(event: Event) -> None:
 
 def _colons(event: Event) -> int:
     """Count the colons of the event's text if no key stands twice and none is escaped."""
-    if event.__pydantic_fields_set__ == {"x"} and len(event.x) == 1:
-        (name, value), *_ = event.x.items()
-        return 2 + name.count(":") + (value.count(":") if type(value) is str else 0)
     count = len(event.__pydantic_fields_set__) + len(event.x)
+    for name, value in event.x.items():
+        count += name.count(":")
+        if type(value) is str:
+            count += value.count(":")
+    if count == 2:
+        return count
     # The only time whose text has a known number of colons is one written as a number.
     count += 2 if event.ts is not None else 0
-    texts: Iterable[Any] = (event.id, event.y, *event.x, *event.x.values())
+    texts: Iterable[Any] = (event.id, event.y)
     return count + sum(text.count(":") for text in texts if type(text) is str)
 
 

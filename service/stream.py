@@ -146,9 +146,8 @@ class Stream:
         if late:
             result["late"] = True
         body = to_json(result, inf_nan_mode="null")
-        digest = blake2b(self.digest + event.to_json() + body, digest_size=16)
-        self.digest = digest.digest()
-        line = b'%b,"digest":"%b"}' % (body[:-1], digest.hexdigest().encode())
+        self._chain(event.to_json() + body)
+        line = b'%b,"digest":"%b"}' % (body[:-1], self.digest.hex().encode())
         return Reply(Fate.APPLIED, line, offset)
 
     def _refuse(self, event: Event, error: InvalidInput) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Literal
 
 from service.journal.base import DeadLetter, NewSnapshot, Record, StreamRow
@@ -14,6 +15,8 @@ from service.stream import Fate, Reply, Stream
 
 INLINE_SECONDS = 100e-6
 """Work shorter than this costs less on the event loop than a hop to a thread."""
+CHEAP_ENTRY_SECONDS = 30e-6
+"""A step as cheap as this is the interpreter's work: a thread would only fight for its lock."""
 _SMOOTHING = 0.2
 
 
@@ -100,14 +103,15 @@ def batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def is_short(works: Sequence[Work]) -> bool:
-    """Say whether the work is surely done sooner than a thread would begin it."""
-    expected = 0.0
-    for work in works:
-        if not work.live.seconds_per_entry:
-            return False
-        entries = sum(len(record.entries) for record in work.records)
-        expected += work.live.seconds_per_entry * entries
+def stays_inline(works: Sequence[Work]) -> bool:
+    """Say whether the work is done sooner on the event loop than by threads."""
+    each = [work.live.seconds_per_entry for work in works]
+    if not all(each):
+        return False  # Not known before the first step, which may have to compile.
+    if max(each) < CHEAP_ENTRY_SECONDS:
+        return True
+    entries = [sum(len(record.entries) for record in work.records) for work in works]
+    expected: float = sum(map(mul, each, entries))
     return expected < INLINE_SECONDS
 
 

@@ -31,7 +31,7 @@ from service.recovery import Recovery, repeat
 from service.schemas import Command, Event, StreamSpec
 from service.settings import Settings
 from service.stream import Fate, Reply, restored
-from service.work import Live, Raised, Work, batches, is_short, letter
+from service.work import Live, Raised, Work, batches, letter, stays_inline
 
 log = structlog.get_logger()
 
@@ -166,7 +166,7 @@ class Worker:
 
     async def _step_all(self, works: list[Work]) -> None:
         loop = asyncio.get_running_loop()
-        if is_short(works):
+        if stays_inline(works):
             raised = [work.step(self.metrics) for work in works]
         else:
             raised = await asyncio.gather(
