@@ -143,6 +143,8 @@ def split(text: bytes) -> Iterator[bytes]:
         depth += (mark in (b"[", b"{")) - (mark in (b"]", b"}"))
         if mark in (b"", b'"'):
             raise MalformedBody(f"body: ends at byte {len(text)} before all brackets are closed")
+        if depth == 0 and mark != (b"]" if text.startswith(b"[") else b"}"):
+            raise MalformedBody(f"body: is closed at byte {end} by another bracket than opened it")
         if depth == 0 or (depth == 1 and mark == b","):
             part = text[begin:end]
             if depth or begin > 1 or part.strip(_BLANK):

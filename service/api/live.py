@@ -249,7 +249,12 @@ class Session:
             shown = ", ".join(repr(name[:40]) for name in unknown[:5])
             await self._refuse(InvalidInput(f"frame: got unknown fields {shown}"), seq)
             return
-        await self._append(seq, await from_array(events))
+        try:
+            batch = await from_array(events)
+        except MalformedBody as error:
+            await self._refuse(error, seq)
+            raise Closed(1007, "a frame is JSON") from None
+        await self._append(seq, batch)
 
     async def _append(self, seq: int, batch: Batch) -> None:
         if len(batch.items) > self._credits:
@@ -300,7 +305,7 @@ class Session:
             len(lines),
             b",".join(lines),
         )
-        await self._websocket.send_text(text.decode())
+        await self._send_text(text)
 
     async def _follow(self, text: bytes) -> None:
         try:
@@ -320,7 +325,7 @@ class Session:
                 )
                 if lines:
                     text = b'{"type":"live","results":[%b]}' % b",".join(lines)
-                    await self._websocket.send_text(text.decode())
+                    await self._send_text(text)
                     after += len(lines)
         except SynaptideError as error:
             await self._refuse(error, None)
@@ -330,4 +335,10 @@ class Session:
         await self._send(error.problem() | named | {"type": "problem"})
 
     async def _send(self, content: dict[str, Any]) -> None:
-        await self._websocket.send_text(to_json(content).decode())
+        await self._send_text(to_json(content))
+
+    async def _send_text(self, text: bytes) -> None:
+        try:
+            await self._websocket.send_text(text.decode())
+        except RuntimeError:  # It was closed meanwhile, which another task has been told.
+            raise WebSocketDisconnect(1006) from None

@@ -398,7 +398,7 @@ def test_a_socket_that_goes_away_harms_nothing(
     place: Place, abruptly: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as logs:
-        for i in range(10):
+        for i in range(30):
             with place.opened() as socket:
                 heard(socket)
                 if i % 2:
@@ -408,6 +408,7 @@ def test_a_socket_that_goes_away_harms_nothing(
                 if i % 3 == 0:
                     socket.socket.sendall(HALF_A_FRAME)
                 elif i % 3 == 1:
+                    socket.send('{"type":"dance"}')
                     socket.send("nope")  # Which is answered, and the socket closed.
                 vanish(socket, abruptly)
         with place.opened() as socket:
