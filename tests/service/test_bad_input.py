@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.container import MAGIC
-from tests.service.conftest import Serving
+from tests.conftest import Serving
 from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, opened
 
 NUMBERS = "/v1/streams/numbers"

@@ -12,7 +12,7 @@ import pytest
 from service.client import Client, Problem, Unreachable, is_refused
 
 if TYPE_CHECKING:
-    from tests.service.conftest import Serving
+    from tests.conftest import Serving
 
 SPEC = {"learner": {"kind": "rolling_zscore"}}
 

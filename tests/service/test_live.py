@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from service.api import live, replies
-from tests.service.conftest import Serving
+from tests.conftest import Serving
 from tests.service.raw import (
     JSON,
     NDJSON,
