@@ -189,6 +189,7 @@ class Session:
             if isinstance(error, Closed):
                 await self._close(error)
             elif error is not None and not isinstance(error, WebSocketDisconnect):
+                await self._close(Closed(1011, "the service failed; its log says more"))
                 raise error
 
     async def _close(self, closed: Closed) -> None:

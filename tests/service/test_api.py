@@ -25,11 +25,16 @@ from learners.base import Features, Learner, Prediction, Target
 from learners.rolling_zscore import RollingZScore
 from service import catalog
 from service.api import events, live, operations, replies, streams
+from service.api.state import Api
+from service.errors import NotReady
+from service.journal.sqlite import SqliteJournal
+from service.metrics import Metrics
 from service.schemas import parse_event, parse_spec
+from service.settings import Settings
 from service.stream import SNAPSHOT_FORMAT, Stream
 from service.version import VERSION
 from tests.conftest import Serving
-from tests.service.raw import JSON, NDJSON, Answer, ask
+from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, heard, opened
 
 SPEC: dict[str, Any] = {"learner": {"kind": "rolling_zscore", "window": 20, "min_samples": 5}}
 ROUTERS = (streams.router, events.router, live.router, operations.router)
@@ -383,14 +388,21 @@ class Slow(RollingZScore):
         return super().step_one(x, y, t)
 
 
+def take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have streams that are in memory from now on take as long as the test likes."""
+    Slow.begun.clear()
+    Slow.go_on.clear()
+    learners: dict[str, type[Learner]] = catalog.LEARNERS  # type: ignore[assignment]
+    monkeypatch.setitem(learners, "rolling_zscore", Slow)
+
+
 def test_a_full_queue_says_so(
     serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path, max_queued_entries=50) as url:
         hand = Hand(url, "s")
         hand.put()
-        learners: dict[str, type[Learner]] = catalog.LEARNERS  # type: ignore[assignment]
-        monkeypatch.setitem(learners, "rolling_zscore", Slow)
+        take_long(monkeypatch)
         posted = [event(i) for i in range(49)]
         hand.post(posted, 202, ack="received")
         try:
@@ -407,6 +419,44 @@ def test_a_full_queue_says_so(
         assert len(hand.post([event(50), event(51)])) == 2
         rejected = ("events_rejected_total", frozenset({("reason", "throttled")}))
         assert scraped(url)[rejected] == 2
+
+
+def test_a_stream_that_is_deleted_while_an_answer_is_waited_for(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as url:
+        hand, other = Hand(url, "s"), Hand(url, "other")
+        hand.put()
+        take_long(monkeypatch)
+        refused: list[Any] = []
+        waiting = threading.Thread(target=lambda: refused.append(hand.post(event(0), 404)))
+        waiting.start()
+        try:
+            assert Slow.begun.wait(10)
+            with opened(url, "s") as socket:
+                heard(socket)
+                socket.send(json.dumps({"type": "events", "seq": 5, "events": [event(1)]}))
+                socket.send('{"type":"dance"}')
+                assert heard(socket)["code"] == "invalid-input"  # So the frame was taken.
+                hand.ask("delete_stream", 204)
+                said = heard(socket)
+        finally:
+            Slow.go_on.set()
+        waiting.join(10)
+        assert (said["type"], said["seq"], said["code"]) == ("problem", 5, "stream-not-found")
+        assert [each["code"] for each in refused] == ["stream-not-found"]
+        other.put()
+        assert other.post(event(0))["offset"] == 1
+
+
+def test_one_broken_event_among_many(hand: Hand) -> None:
+    posted: list[Any] = [event(i) for i in range(1_000)]
+    posted[700] = {"x": "broken"}
+    said = hand.post(posted, 207)
+    assert said[700]["line"] == 701
+    del posted[700], said[700]
+    assert [each["offset"] for each in said] == list(range(1, 1_000))
+    same_as_alone(hand, SPEC, posted)
 
 
 def test_results_come_in_pages(hand: Hand) -> None:
@@ -646,6 +696,78 @@ def test_health_and_version(server: str) -> None:
 
 parse_plain: Any = text_string_to_metric_families
 parse_modern: Any = parse_openmetrics
+
+
+def test_who_comes_while_the_service_stops_is_sent_away(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Api] = []
+
+    class Known(Api):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("service.app.Api", Known)
+    with serving(tmp_path) as url:
+        hand = Hand(url, "s")
+        hand.put()
+        said = hand.post(event(0))
+        made[0].drain()
+        stopping = hand.ask("get_readyz", 503)
+        assert stopping.json["detail"] == "the service is stopping"
+        assert stopping.headers["retry-after"] == "1"
+        for operation, body in {
+            "post_events": event(1),
+            "put_stream": SPEC,
+            "delete_stream": None,
+            "post_snapshot": None,
+            "restore_stream": b"",
+            "put_learning": {"state": "learning"},
+        }.items():
+            refused = hand.ask(operation, 503, body)
+            assert refused.json["code"] == "not-ready"
+            assert int(refused.headers["retry-after"]) >= 1
+        with opened(url, "s") as socket:
+            assert heard(socket)["code"] == "not-ready"
+            assert close_code(socket) == 1008
+        # What changes nothing is still answered.
+        assert hand.ask("get_livez", 200).json == {"status": "alive"}
+        assert hand.results()["results"] == [said]
+        assert hand.receipt() == (1, said["digest"])
+
+
+def test_why_a_service_is_not_ready(tmp_path: Path) -> None:
+    api = Api(Settings(), Metrics())
+    with pytest.raises(NotReady):
+        _ = api.journal
+    assert api.why_not_ready() == "the learners are being compiled"
+    api.warm = True
+    assert api.why_not_ready() == "the learners are being compiled"
+    healthy = False
+    api.open(SqliteJournal(tmp_path), lambda: healthy)
+    assert api.why_not_ready() == "the journal cannot be written"
+    healthy = True
+    assert api.why_not_ready() == ""
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_caller(
+    server: str, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: Any) -> Any:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(operations, "choose_encoder", mistaken)
+    monkeypatch.setattr(live, "parse_frame", mistaken)
+    with capture_logs() as logs:
+        problem = Hand(server, "").ask("get_metrics", 500).json
+        with opened(server, hand.name) as socket:
+            heard(socket)
+            socket.send("{}")
+            assert close_code(socket) == 1011
+    assert (problem["code"], "secret" in str(problem)) == ("internal", False)
+    assert [line["path"] for line in logs if line["event"] == "unexpected error"] == ["/metrics"]
+    assert hand.post(event(0))["offset"] == 1
 
 
 def scraped(url: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
