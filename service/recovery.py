@@ -51,8 +51,6 @@ class Recovery:
             snapshot_offset=stream.offset - sum(len(record.entries) for record in history),
             # The age of the state on disk is unknown: let the next one be due by events alone.
             snapshot_at=begun,
-            # A spec that changed, whose row was not yet rewritten at a crash, is rewritten now.
-            respecified=stream.spec.to_json() != row.spec,
         )
 
     def _replay(

@@ -36,7 +36,6 @@ class Live:
     snapshot_offset: int
     snapshot_at: float
     seconds_per_entry: float = 0.0
-    respecified: bool = False
 
     def observe(self, entries: int, seconds: float) -> None:
         """Learn how long an entry takes."""
@@ -57,6 +56,7 @@ class Work:
     results: list[bytes] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     snapshots: list[NewSnapshot] = field(default_factory=list)
+    spec: bytes | None = None
 
     def step(self, metrics: Metrics) -> Raised | None:
         """Step the stream on through its records, to the end or to what its learner cannot."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import structlog
 from pydantic_core import to_json
@@ -179,19 +178,19 @@ class Worker:
 
     async def _finish(self, work: Work) -> None:
         """Turn fates into answers, and take a snapshot when one is due."""
-        counts = {Fate.DUPLICATE: 0, Fate.REFUSED: 0}
+        duplicates = refused = 0
         for record, replies in zip(work.records, work.replies, strict=True):
             answers = work.answers[record.position] = [reply.line for reply in replies]
             for j, reply in enumerate(replies):
-                if reply.fate is Fate.APPLIED:
-                    continue
-                counts[reply.fate] += 1
                 if reply.fate is Fate.DUPLICATE:
+                    duplicates += 1
                     answers[j] = await self._first_result(work, reply)
-                else:
+                elif reply.fate is Fate.REFUSED:
+                    refused += 1
                     work.dead.append(letter(record, j, "invalid", reply.line.decode()))
-        self.metrics.rejected.labels(reason="duplicate").inc(counts[Fate.DUPLICATE])
-        self.metrics.rejected.labels(reason="refused").inc(counts[Fate.REFUSED])
+        if duplicates or refused:
+            self.metrics.rejected.labels(reason="duplicate").inc(duplicates)
+            self.metrics.rejected.labels(reason="refused").inc(refused)
         live = work.live
         new = live.stream.offset - live.snapshot_offset
         age = time.monotonic() - live.snapshot_at
@@ -229,7 +228,7 @@ class Worker:
             elif command.command == "configure":
                 spec = StreamSpec.model_validate_json(to_json(command.spec))
                 work.live.stream.configure(spec)
-                work.live.respecified = True
+                work.spec = spec.to_json()
             elif command.command == "resume":
                 work.live.stream.resume()
         except SynaptideError as error:
@@ -312,6 +311,7 @@ class Worker:
                 work.live.stream.status(),
                 work.snapshots,
                 work.dead,
+                work.spec,
             )
             for work in works
         ]
@@ -319,15 +319,8 @@ class Worker:
             position: answers for work in works for position, answers in work.answers.items()
         }
         commit = self.journal.commit(self.partition, self._position, upto, applied, replies)
-        self._commits.append(asyncio.ensure_future(self._after(commit, works)))
+        self._commits.append(asyncio.ensure_future(commit))
         self._position = upto
-
-    async def _after(self, commit: Coroutine[Any, Any, None], works: Sequence[Work]) -> None:
-        await commit
-        for work in works:
-            if work.live.respecified:
-                work.live.respecified = False
-                await self.journal.set_spec(work.row.uid, work.live.stream.spec.to_json())
 
     async def _commit_snapshots(self) -> None:
         works = []

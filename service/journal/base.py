@@ -98,6 +98,8 @@ class Applied:
     status: Mapping[str, Any]
     snapshots: list[NewSnapshot] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
+    spec: bytes | None = None
+    """The stream's spec from here on, if it changed; its version rises by one."""
 
 
 class Journal(Protocol):
@@ -119,9 +121,6 @@ class Journal(Protocol):
 
     async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
         """Return the stream of that name, and whether it was made now."""
-
-    async def set_spec(self, uid: int, spec: bytes) -> StreamRow:
-        """Replace a stream's spec and raise its version."""
 
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""

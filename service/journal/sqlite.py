@@ -125,17 +125,6 @@ class SqliteJournal:
         )
         return result
 
-    async def set_spec(self, uid: int, spec: bytes) -> StreamRow:
-        """Replace a stream's spec and raise its version."""
-
-        def replaced(version: int) -> StreamRow:
-            row = self._rows[uid]
-            row.spec, row.version = spec, version
-            return row
-
-        row: StreamRow = await self._outbox.call(replaced, upkeep.set_spec, uid, spec)
-        return row
-
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""
         self._existing(uid)
@@ -247,6 +236,8 @@ class SqliteJournal:
                 row = self._rows.get(each.stream)
                 if row is not None:
                     row.offset, row.digest, row.status = each.offset, each.digest, each.status
+                    if each.spec is not None:
+                        row.spec, row.version = each.spec, row.version + 1
                     self._recent.add(each.stream, each.offset, each.results)
 
         commit.then = committed

@@ -25,6 +25,7 @@ _ADVANCE = """UPDATE partition SET committed = ? WHERE committed = ? AND
     (? = ? OR ? > ? AND EXISTS (SELECT 1 FROM log WHERE position = ?))"""
 _COMMITTED = "SELECT committed FROM partition"
 _SET_HEAD = "UPDATE heads SET offset = ?, digest = ?, status = ? WHERE uid = ?"
+_SET_SPEC = "UPDATE streams SET spec = ?, version = version + 1 WHERE uid = ?"
 _INSERT_RESULTS = "INSERT INTO results(uid, last, n, payload) VALUES (?, ?, ?, ?)"
 _EXPIRE_RESULTS = "DELETE FROM results WHERE uid = ? AND last <= ?"
 _INSERT_SNAPSHOT = """INSERT INTO snapshots(uid, position, offset, created_at, size, kept, blob)
@@ -179,6 +180,8 @@ class Commit(Operation):
         cursor.execute(_SET_HEAD, (offset, each.digest, to_json(each.status), uid))
         if cursor.rowcount == 0:
             return  # The stream was deleted meanwhile.
+        if each.spec is not None:
+            cursor.execute(_SET_SPEC, (each.spec, uid))
         if results:
             cursor.execute(_INSERT_RESULTS, (uid, offset, len(results), b"\n".join(results)))
             batch = max(1, tx.results_kept // 8)

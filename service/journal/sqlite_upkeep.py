@@ -30,18 +30,6 @@ def create_stream(tx: Transaction, name: str, spec: bytes, now: float) -> int | 
     return int(made[0])
 
 
-def set_spec(tx: Transaction, uid: int, spec: bytes) -> int:
-    """Replace a stream's spec; return its new version."""
-    tx.cursor.execute(
-        "UPDATE streams SET spec = ?, version = version + 1 WHERE uid = ? RETURNING version",
-        (spec, uid),
-    )
-    row = tx.cursor.fetchone()
-    if row is None:
-        raise gone(uid)
-    return int(row[0])
-
-
 def delete_stream(tx: Transaction, uid: int) -> int:
     """Delete a stream; return how many of its entries were in the backlog found when opened.
 

@@ -125,13 +125,6 @@ def hand(server: str, request: pytest.FixtureRequest) -> Hand:
     return hand
 
 
-ANSWERED_EARLY = pytest.mark.xfail(
-    strict=True, reason="the worker answers a change of spec before the new spec is kept"
-)
-QUARANTINE_STOPS_ALL = pytest.mark.xfail(
-    run=False, reason="the worker fails on what it set aside, and applies nothing any more"
-)
-
 # Streams
 
 
@@ -152,7 +145,6 @@ def test_a_stream_is_made_once(server: str) -> None:
     assert hand.put()["digest"] == made.json["digest"]
 
 
-@ANSWERED_EARLY
 def test_a_stream_is_changed_where_it_may(hand: Hand) -> None:
     made = hand.ask("get_stream", 200)
     changed = hand.ask("put_stream", 200, SPEC | {"threshold": 0.9, "title": "Kessel 3 — süd"})
@@ -592,7 +584,6 @@ def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
 POISON = {"x": {"v": -666.0}}
 
 
-@QUARANTINE_STOPS_ALL
 @pytest.mark.usefixtures("fragile")
 def test_a_learner_that_raises_is_set_aside(serving: Serving, tmp_path: Path) -> None:
     with capture_logs() as logs, serving(tmp_path / "a") as url:
@@ -666,7 +657,7 @@ def resumed(hand: Hand) -> list[dict[str, Any]]:
         (0, False),
         (1, False),
         (2, False),
-        pytest.param(3, True, marks=QUARANTINE_STOPS_ALL),
+        (3, True),
     ],
 )
 def test_a_learner_has_three_tries(hand: Hand, moods: int, fails: bool) -> None:

@@ -168,8 +168,6 @@ def test_an_unknown_stream_is_refused(engine: Engine) -> None:
             with pytest.raises(StreamNotFound):
                 await journal.append(7, events(1), "applied")
             with pytest.raises(StreamNotFound):
-                await journal.set_spec(7, b"{}")
-            with pytest.raises(StreamNotFound):
                 await journal.results(7, 0, 1)
             with pytest.raises(StreamNotFound):
                 await journal.put_snapshot(7, b"state", 0)
@@ -182,11 +180,17 @@ def test_an_unknown_stream_is_refused(engine: Engine) -> None:
 def test_a_new_spec_raises_the_version(engine: Engine) -> None:
     async def scenario() -> None:
         async with opened(engine) as journal:
-            row = await new_stream(journal)
-            changed = await journal.set_spec(row.uid, b"new")
+            row, other = await new_stream(journal), await new_stream(journal, "other")
+            (position,) = await journal.append(row.uid, [Command(command="configure")], "applied")
+            applied = said(journal, row.uid, 0)
+            applied.spec = b"new"
+            await journal.commit(0, 0, position, [applied], {position: [b"{}"]})
+            changed = journal.stream("taxi")
             assert (changed.spec, changed.version) == (b"new", 2)
+            assert journal.stream("other").version == 1
         async with opened(engine) as journal:
             assert journal.stream("taxi") == changed
+            assert journal.stream("other") == other
 
     run(scenario())
 
