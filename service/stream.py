@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,7 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from learners.base import InvalidEvent, Prediction, StateError
+from learners.base import Indicator, InvalidEvent, Learner, Prediction, StateError
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from service import catalog, container
 from service.errors import InvalidInput, LateEvent, SnapshotError, UnfitEvent
@@ -195,10 +196,13 @@ class Stream:
         }
 
     def signals(self) -> Mapping[str, float]:
-        """Return the signals of the learner and of its indicators."""
-        signals = dict(self.learner.signals())
-        for indicator in self.indicators:
-            signals |= indicator.signals()
+        """Return the signals of the learner and of its indicators, as far as they have any."""
+        signals: dict[str, float] = {}
+        parts: tuple[Learner | Indicator, ...] = (self.learner, *self.indicators)
+        for part in parts:
+            # One that cannot say how it does may still do it.
+            with suppress(Exception):
+                signals |= part.signals()
         return signals
 
     def snapshot(self) -> bytes:

@@ -43,6 +43,10 @@ class Live:
         weight = _SMOOTHING if self.seconds_per_entry else 1.0
         self.seconds_per_entry += weight * (each - self.seconds_per_entry)
 
+    def snapshot_taken(self) -> None:
+        """Count from here to the next snapshot."""
+        self.snapshot_offset, self.snapshot_at = self.stream.offset, time.monotonic()
+
 
 @dataclass(slots=True)
 class Work:

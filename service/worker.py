@@ -196,7 +196,7 @@ class Worker:
         age = time.monotonic() - live.snapshot_at
         due = new >= live.stream.spec.snapshot_every_events
         if new and (due or age > self.settings.snapshot_every_seconds):
-            await self._snapshot(work)
+            await self._try_snapshot(work)
 
     async def _first_result(self, work: Work, reply: Reply) -> bytes:
         """Return the result a duplicate's first was answered with, while it is kept."""
@@ -211,12 +211,19 @@ class Worker:
                 return reply.line
         return first[:-1] + b',"duplicate":true}'
 
+    async def _try_snapshot(self, work: Work) -> None:
+        """Take a snapshot, or leave it to the log to keep the state until the next is due."""
+        try:
+            await self._snapshot(work)
+        except Exception:
+            log.exception("no snapshot", stream=work.row.name, offset=work.live.stream.offset)
+            work.live.snapshot_taken()
+
     async def _snapshot(self, work: Work, kept: bool = False) -> None:
-        live = work.live
         loop = asyncio.get_running_loop()
-        blob = await loop.run_in_executor(self._pool, live.stream.snapshot)
+        blob = await loop.run_in_executor(self._pool, work.live.stream.snapshot)
         work.snapshots.append(NewSnapshot(blob, kept))
-        live.snapshot_offset, live.snapshot_at = live.stream.offset, time.monotonic()
+        work.live.snapshot_taken()
 
     # Commands
 
@@ -328,7 +335,7 @@ class Worker:
             row = self.journal.stream_by_uid(uid)
             if row is not None and live.stream.offset > live.snapshot_offset:
                 works.append(Work(row, live, []))
-                await self._snapshot(works[-1])
+                await self._try_snapshot(works[-1])
         if works:
             self._commit(self._position, works)
             await self._settle(0)

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from learners.base import Features, Learner, Prediction, Target
+from learners.base import Arrays, Features, Learner, Prediction, Target
 from learners.rolling_zscore import RollingZScore
 from service import catalog
 from service.api import events, live, operations, replies, streams
@@ -635,6 +635,34 @@ def test_a_learner_that_raises_is_set_aside(serving: Serving, tmp_path: Path) ->
             assert hand.post(event(50))["learning"] == "warming"
             assert hand.post(event(51) | POISON, 422)["code"] == "quarantined"
             assert len(hand.ask("list_dead_letters", 200).json["dead_letters"]) == 2
+
+
+class Mute(RollingZScore):
+    """Learns, but can say neither how it does nor what it knows."""
+
+    def signals(self) -> Mapping[str, float]:
+        raise RuntimeError("no comment")
+
+    def get_state(self) -> Arrays:
+        raise RuntimeError("not a word")
+
+
+def test_a_learner_that_fails_between_events_goes_on(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learners: dict[str, type[Learner]] = catalog.LEARNERS  # type: ignore[assignment]
+    monkeypatch.setitem(learners, "rolling_zscore", Mute)
+    with capture_logs() as logs, serving(tmp_path) as url:
+        hand = Hand(url, "mute")
+        hand.put(SPEC | {"snapshot_every_events": 3})
+        for i in range(8):
+            assert hand.post(event(i))["offset"] == i + 1
+        assert "values" not in hand.state()["signals"]
+        receipt = hand.receipt()
+    assert [line["event"] for line in logs].count("no snapshot") == 3
+    with serving(tmp_path) as url:
+        assert Hand(url, "mute").receipt() == receipt
+        assert Hand(url, "mute").post(event(8))["offset"] == 9
 
 
 def resumed(hand: Hand) -> list[dict[str, Any]]:
