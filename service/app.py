@@ -64,7 +64,8 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.api = Api(settings, Metrics())
-    for router in (streams.router, events.router, live.router, operations.router):
+    # Routes are tried in this order, so what is asked most often comes first.
+    for router in (events.router, live.router, streams.router, operations.router):
         app.include_router(router)
     errors.install(app)
     return app

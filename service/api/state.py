@@ -63,4 +63,9 @@ def api_of(connection: HTTPConnection) -> Api:
     return api
 
 
-ApiState = Annotated[Api, Depends(api_of)]
+async def _depend(connection: HTTPConnection) -> Api:
+    # Not `api_of` itself: what is no coroutine is called in a thread, for each request anew.
+    return api_of(connection)
+
+
+ApiState = Annotated[Api, Depends(_depend)]
