@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -28,6 +27,8 @@ STREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 def _to_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
+    if not moment.utcoffset():
+        return moment
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -58,8 +59,8 @@ class Event(Wire):
     )
     ts: Moment | None = Field(
         default=None,
-        description="When it happened: RFC 3339, UTC if it has no zone, or Unix seconds. "
-        "Absent: when the service received it.",
+        description="When it happened: RFC 3339, UTC if it has no zone, or Unix seconds "
+        "(milliseconds above 2e10). Absent: when the service received it.",
     )
     x: Annotated[
         dict[FeatureName, float | Text | None], Field(min_length=1, max_length=MAX_FEATURES)
@@ -143,8 +144,7 @@ def parse_event(line: bytes) -> Event:
         event: Event = _read_event(line)
     except ValidationError as error:
         raise invalid(error) from None
-    _order(event)
-    if line.count(b":") != _colons(event) or b"\\" in line:
+    if line.count(b":") != _tidy(event) or b"\\" in line:
         _refuse_duplicate_keys(line)
     return event
 
@@ -155,9 +155,7 @@ def parse_events(body: bytes) -> list[Event] | None:
         events = _read_events(body)
     except ValidationError:
         return None
-    for event in events:
-        _order(event)
-    plain = body.count(b":") == sum(map(_colons, events)) and b"\\" not in body
+    plain = body.count(b":") == sum(map(_tidy, events)) and b"\\" not in body
     return events if plain else None
 
 
@@ -167,31 +165,31 @@ def parse_frame(text: bytes) -> EventsFrame | None:
         frame: EventsFrame = _read_frame(text)
     except ValidationError:
         return None
-    for event in frame.events:
-        _order(event)
-    plain = text.count(b":") == 3 + sum(map(_colons, frame.events)) and b"\\" not in text
+    plain = text.count(b":") == 3 + sum(map(_tidy, frame.events)) and b"\\" not in text
     return frame if plain else None
 
 
-def _order(event: Event) -> None:
-    """Sort the features, so that an event is the same however it was written."""
-    if len(event.x) > 1:
-        event.x = dict(sorted(event.x.items()))
+def _tidy(event: Event) -> int:
+    """Sort the features, so that an event is the same however it was written.
 
-
-def _colons(event: Event) -> int:
-    """Count the colons of the event's text if no key stands twice and none is escaped."""
-    count = len(event.__pydantic_fields_set__) + len(event.x)
-    for name, value in event.x.items():
+    Return how many colons its text has if no key stands twice and none is escaped.
+    """
+    features = event.x
+    count = len(event.__pydantic_fields_set__) + len(features)
+    if len(features) > 1:
+        event.x = dict(sorted(features.items()))
+    for name, value in features.items():
         count += name.count(":")
         if type(value) is str:
             count += value.count(":")
-    if count == 2:
-        return count
     # The only time whose text has a known number of colons is one written as a number.
-    count += 2 if event.ts is not None else 0
-    texts: Iterable[Any] = (event.id, event.y)
-    return count + sum(text.count(":") for text in texts if type(text) is str)
+    if event.ts is not None:
+        count += 2
+    if event.id is not None:
+        count += event.id.count(":")
+    if type(event.y) is str:
+        count += event.y.count(":")
+    return count
 
 
 def _refuse_duplicate_keys(line: bytes) -> None:

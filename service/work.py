@@ -72,10 +72,11 @@ class Work:
             replies, received_at = self.replies[i], record.received_at
             for j in range(len(replies), len(record.entries)):
                 try:
-                    self.take(replies, step(record.entries[j], received_at))  # type: ignore[arg-type]
+                    reply = step(record.entries[j], received_at)  # type: ignore[arg-type]
                 except Exception as error:
                     raised = Raised(i, j, error)
                     break
+                self.take(replies, reply)
                 done += 1
             if raised is not None:
                 break
