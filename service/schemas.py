@@ -27,8 +27,6 @@ STREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 def _to_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
-    if not moment.utcoffset():
-        return moment
     try:
         return moment.astimezone(UTC)
     except OverflowError:
