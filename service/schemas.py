@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -231,13 +232,27 @@ def invalid(error: ValidationError) -> InvalidInput:
 
 
 def _items(error: ValidationError) -> list[dict[str, Any]]:
-    return [
-        {
-            "pointer": "".join(f"/{_escape(part)}" for part in item["loc"]),
-            "detail": item["msg"],
-        }
-        for item in error.errors(include_url=False, include_input=False)[:20]
-    ]
+    said: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False, include_input=False)[:20]:
+        said.setdefault(_pointer(item["loc"]), []).append(item["msg"])
+    return [{"pointer": pointer, "detail": "; ".join(details)} for pointer, details in said.items()]
+
+
+_BRANCHES = {
+    "learner": slice(1, 2),
+    "indicators": slice(2, 3),
+    "x": slice(2, None),
+    "y": slice(1, None),
+}
+"""Where a place names, beside the way through the JSON, the type that was tried."""
+
+
+def _pointer(place: Sequence[int | str]) -> str:
+    """Return the JSON Pointer (RFC 6901) of a place."""
+    parts = list(place)
+    if parts and parts[0] in _BRANCHES:
+        del parts[_BRANCHES[str(parts[0])]]
+    return "".join(f"/{_escape(part)}" for part in parts)
 
 
 def _escape(part: object) -> str:

@@ -120,3 +120,37 @@ def test_refusals_of_a_spec() -> None:
         parse_spec(b"{")
     with pytest.raises(InvalidInput, match="more than once"):
         parse_spec(b'{"learner":{"kind":"rolling_zscore"},"title":"a","title":"b"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "pointers"),
+    [
+        (b'{"x":{"v":[]}}', ["/x/v"]),
+        (b'{"x":{"a/b":{}}}', ["/x/a~1b"]),
+        (b'{"x":{},"y":[]}', ["/x", "/y"]),
+        (b'{"id":7,"x":{"v":1},"z":0}', ["/id", "/z"]),
+    ],
+)
+def test_a_pointer_leads_through_the_event(text: bytes, pointers: list[str]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_event(text)
+    assert [item["pointer"] for item in refused.value.errors] == pointers
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        (b'{"learner":{"kind":"rolling_zscore","windw":5}}', "/learner/windw"),
+        (b'{"learner":{"kind":"sequence_memory","horizons":[1,"2"]}}', "/learner/horizons/1"),
+        (b'{"learner":{"kind":"what"}}', "/learner"),
+        (
+            b'{"learner":{"kind":"rolling_zscore"},'
+            b'"indicators":[{"kind":"anomaly_likelihood","histry":1}]}',
+            "/indicators/0/histry",
+        ),
+    ],
+)
+def test_a_pointer_leads_through_the_spec(text: bytes, pointer: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_spec(text)
+    assert [item["pointer"] for item in refused.value.errors] == [pointer]
