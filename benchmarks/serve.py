@@ -54,8 +54,8 @@ def main(data: Path | None, seeds: int, quick: bool) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synaptide-bench-")))
         served = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
-        url = stack.enter_context(_running([*served, "--data-dir", str(folder / "data")], folder))
-        echo = stack.enter_context(_running([sys.executable, "-m", "benchmarks.echo"], folder))
+        url = stack.enter_context(running([*served, "--data-dir", str(folder / "data")], folder))
+        echo = stack.enter_context(running([sys.executable, "-m", "benchmarks.echo"], folder))
         with Client(url) as client:
             client.wait_until_ready()
             for i in range(rounds):
@@ -92,8 +92,9 @@ class Round:
         self.seconds = 0.7 if quick else 3.0
         rng = np.random.default_rng(number)
         walk = np.cumsum(rng.normal(size=20_000 if quick else 50_000)).round(3)
-        self.walk = list(_lines(walk.tolist()))
-        self.real = list(_lines(values[: 1_000 if quick else 4_000]))
+        self.walk = list(event_lines(walk.tolist()))
+        self.bare = [_without_time(line) for line in self.walk]
+        self.real = list(event_lines(values[: 1_000 if quick else 4_000]))
 
     def measures(self) -> dict[str, Callable[[], dict[str, float]]]:
         """The measures, baselines first."""
@@ -128,6 +129,7 @@ class Round:
 
     def cheap(self) -> dict[str, float]:
         """A cheap learner, over one connection and over two with a stream each."""
+        bare = load.send(self.url, self._bodies("bare", CHEAP, self.bare, 5_000))
         one = load.send(self.url, self._bodies("cheap-0", CHEAP, self.walk, 5_000))
         two = load.send(
             self.url,
@@ -136,6 +138,7 @@ class Round:
         )
         return {
             "ndjson_rolling_zscore": len(self.walk) / one.seconds,
+            "ndjson_rolling_zscore_without_ts": len(self.bare) / bare.seconds,
             "ndjson_rolling_zscore_two_streams": 2 * len(self.walk) / two.seconds,
         }
 
@@ -226,7 +229,7 @@ def _answered(opened: ClientConnection) -> None:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[str]:
+def running(command: list[str], folder: Path) -> Iterator[str]:
     """Run a server in a process of its own; yield its address."""
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
@@ -261,11 +264,17 @@ def _column(path: Path) -> list[float]:
         return [value for row in rows for value in row.event["x"].values() if value is not None]
 
 
-def _lines(values: Sequence[float]) -> Iterator[bytes]:
+def event_lines(values: Sequence[float]) -> Iterator[bytes]:
     """Events as an application would send them, half an hour apart."""
     for i, value in enumerate(values):
         ts = datetime.fromtimestamp(1_700_000_000 + 1_800 * i, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         yield json.dumps({"ts": ts, "x": {"value": float(value)}}).encode()
+
+
+def _without_time(line: bytes) -> bytes:
+    event = json.loads(line)
+    del event["ts"]
+    return json.dumps(event).encode()
 
 
 def _time(event: Event) -> float:
@@ -299,6 +308,7 @@ def _ratios(measured: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """Each measure over its baseline of the same round."""
     pairs = {
         "ndjson_rolling_zscore": "loop_stream_rolling_zscore",
+        "ndjson_rolling_zscore_without_ts": "loop_stream_rolling_zscore",
         "ndjson_sequence_memory": "loop_learner_sequence_memory",
         **{
             f"post_{ack}_{connections}": f"echo_{connections}"

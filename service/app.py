@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -14,6 +15,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from service import logs
 from service.api import errors, events, live, operations, streams
 from service.api.state import Api
 from service.errors import SettingsError
@@ -140,9 +142,12 @@ class Server(uvicorn.Server):
         self._api = api
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Begin to drain, then stop."""
+        """Begin to drain, then stop. To have been told to with SIGTERM is no failure."""
         self._api.drain()
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        if sig == signal.SIGTERM:
+            self.should_exit = True
+        else:
+            super().handle_exit(sig, frame)  # type: ignore[arg-type]
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -158,6 +163,7 @@ def listen(settings: Settings) -> socket.socket:
 
 def run(settings: Settings) -> None:
     """Serve until told to stop; raise `SettingsError` when that cannot begin."""
+    logs.configure(settings.log_level)
     with listen(settings) as listener:
         # The folder is taken here once, so that a refusal is a sentence and not a traceback.
         asyncio.run(_probe(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -34,6 +34,9 @@ class Metrics:
         )
         self.commits_rejected = self._counter(
             "commits_rejected", "Commits that failed, after which the worker began again.", "reason"
+        )
+        self.sockets = Gauge(
+            "synaptide_websocket_connections", "Open WebSockets.", registry=self.registry
         )
         self.step_duration = Histogram(
             "synaptide_step_duration_seconds",

@@ -127,11 +127,8 @@ async def _serve(api: Api, stream: str, websocket: WebSocket) -> None:
         await websocket.send_text(to_json(error.problem() | {"type": "problem"}).decode())
         await websocket.close(1008, error.code)
         return
-    api.sockets += 1
-    try:
+    with api.metrics.sockets.track_inprogress():
         await Session(api, journal, uid, websocket).run()
-    finally:
-        api.sockets -= 1
 
 
 def _same_origin(websocket: WebSocket) -> bool:

@@ -23,7 +23,6 @@ class Api:
         self.metrics = metrics
         self.warm = False
         self.draining = asyncio.Event()
-        self.sockets = 0
         self._journal: Journal | None = None
         self._healthy: Callable[[], bool] = lambda: False
 

@@ -26,6 +26,7 @@ from learners.rolling_zscore import RollingZScore
 from service import catalog
 from service.api import events, live, operations, replies, streams
 from service.api.state import Api
+from service.client import Client
 from service.errors import NotReady
 from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
@@ -835,6 +836,15 @@ def test_metrics_move(serving: Serving, tmp_path: Path) -> None:
         left = scraped(url)
         assert left["streams", frozenset()] == 0
         assert not [labels for _, labels in left if ("stream", "watched") in labels]
+
+
+def test_open_sockets_are_counted(serving: Serving, tmp_path: Path) -> None:
+    with serving(tmp_path) as url, Client(url) as client:
+        client.create_stream("talk", SPEC)
+        name = ("websocket_connections", frozenset[tuple[str, str]]())
+        assert scraped(url)[name] == 0
+        with client.socket("talk"), client.socket("talk"):
+            assert scraped(url)[name] == 2
 
 
 def test_metrics_in_both_dialects(server: str) -> None:

@@ -429,3 +429,26 @@ def test_a_service_that_is_interrupted_ends_quietly(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_service_that_is_told_to_stop_has_not_failed(tmp_path: Path) -> None:
+    for level, expected in (("info", ["stopped"]), ("error", [])):
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+        process = subprocess.Popen(
+            [*command, "--log-level", level, "--data-dir", str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        with Client(process.stdout.readline().split()[-1]) as client:
+            client.wait_until_ready()
+            client.create_stream("kept", {"learner": {"kind": "rolling_zscore"}})
+            client.post("kept", {"x": {"v": 1.0}})
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (0, "")
+        logged = [json.loads(line) for line in err.splitlines()]
+        assert [line["event"] for line in logged] == expected
+        assert all({"level", "timestamp"} <= line.keys() for line in logged)

@@ -1,0 +1,36 @@
+"""What benchmarks measure with: a load generator that counts what was answered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import load, serve
+from service.cli import main
+
+
+def test_a_load_is_what_was_answered(tmp_path: Path) -> None:
+    lines = list(serve.event_lines([1.0, 2.5, 3.0]))
+    with serve.running([sys.executable, "-m", "benchmarks.echo"], tmp_path) as url:
+        requests = [load.request(url, "/events", line) for line in lines]
+        once = load.send(url, requests, requests * 2)
+        assert once.requests == 9
+        again = load.repeat(url, requests, connections=3, seconds=0.3)
+        assert again.requests == len(again.latencies) > 3
+        assert 0.3 <= again.seconds < 5
+        assert again.latencies == sorted(again.latencies)
+        assert 0 < again.quantile(0.5) <= again.quantile(0.99) <= 1e3 * again.latencies[-1]
+        with pytest.raises(RuntimeError, match=r"got b'HTTP/1.1 422"):
+            load.send(url, [load.request(url, "/events", b"{}")])
+
+
+@pytest.mark.long
+def test_bench_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "serve", "--quick"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["measures"].keys() >= serve.TARGETS.keys()
+    assert all(each["median"] > 0 for each in found["measures"].values())
+    assert all(each["median"] > 0 for each in found["ratios"].values())
