@@ -13,9 +13,10 @@ import pytest
 
 from learners.base import StateError
 from service import container
+from service.duplicates import DuplicateRing
 from service.errors import SnapshotError
 from service.schemas import Event, StreamSpec, parse_event, parse_spec
-from service.stream import DuplicateRing, Fate, Stream, restored, revived
+from service.stream import Fate, Stream, restored, revived
 
 LIMIT = 1 << 26
 
