@@ -156,9 +156,9 @@ def listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2_048)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
-        ) from None
+        reason = (error.strerror or "").partition(" (")[0]
+        where = f"{settings.host} port {settings.port}"
+        raise SettingsError(f"cannot listen on {where}: {reason}") from None
 
 
 def run(settings: Settings) -> None:
