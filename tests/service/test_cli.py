@@ -406,6 +406,15 @@ def test_the_demo_ends_by_itself() -> None:
     assert "curl http://127.0.0.1:" in done.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs begun now hear SIGINT, even where the tests run in the background and do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_service_that_is_interrupted_ends_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
     with subprocess.Popen(
