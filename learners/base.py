@@ -58,6 +58,24 @@ class Prediction:
     expected: Mapping[str, float] | None = None
 
 
+@dataclass(slots=True)
+class Drift:
+    """A change of distribution: by whom it was found, in what, and from where to where.
+
+    `size` is the difference of the means before and after, in the unit of what is watched.
+    """
+
+    detector: str
+    watch: str
+    before: float
+    after: float
+
+    @property
+    def size(self) -> float:
+        """The difference of the two means."""
+        return self.after - self.before
+
+
 class Stateful:
     """State as named arrays: copied out, and copied in only when name, dtype and shape agree."""
 
@@ -99,6 +117,9 @@ class Learner(Stateful, base.Base, ABC):
     one update. `step_one` is both, in that order; a learner overrides it where one fused pass is
     cheaper, and the contract checks prove that it equals the two calls.
     """
+
+    keeps_state: bool = True
+    """Whether `get_state` holds all there is; a learner without is recovered from its log."""
 
     @classmethod
     @abstractmethod
@@ -157,6 +178,10 @@ class Indicator(Stateful, ABC):
     @abstractmethod
     def value(self) -> float | None:
         """Return the indicator's present value, or `None` while it has none."""
+
+    def drifts(self) -> Sequence[Drift]:
+        """Return the changes that the latest event revealed."""
+        return ()
 
     def signals(self) -> Mapping[str, float]:
         """Return cheap, finite internals worth a metric."""
