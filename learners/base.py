@@ -25,6 +25,13 @@ Target = float | str | None
 Arrays = dict[str, NDArray[Any]]
 
 
+def class_name(label: float | str) -> str:
+    """Return a label as the key it has among probabilities: 1.0 is "1"."""
+    if isinstance(label, str):
+        return label
+    return str(int(label)) if label == int(label) else repr(label)
+
+
 class StateError(ValueError):
     """The arrays do not fit the learner they were offered to."""
 

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import logs
-from service.api import errors, events, live, operations, streams
+from service.api import errors, events, live, operations, overview, streams, templates
 from service.api.state import Api
 from service.errors import SettingsError
 from service.journal.base import Journal
@@ -61,14 +61,15 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         openapi_tags=[
             {"name": "streams", "description": "What learns."},
+            {"name": "templates", "description": "Streams made by their first event."},
             {"name": "events", "description": "What is learned from, and what came of it."},
             {"name": "operations", "description": "Health, metrics and version."},
         ],
     )
     app.state.api = Api(settings, Metrics())
     # Routes are tried in this order, so what is asked most often comes first.
-    for router in (events.router, live.router, streams.router, operations.router):
-        app.include_router(router)
+    for module in (events, live, streams, overview, templates, operations):
+        app.include_router(module.router)
     errors.install(app)
     return app
 

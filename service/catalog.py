@@ -105,3 +105,8 @@ def memory_bytes(params: Params) -> int:
         LEARNERS[params.kind] if params.kind in LEARNERS else INDICATORS[params.kind]
     )
     return cls.memory_bytes(**params.values())
+
+
+def keeps_state(params: Params) -> bool:
+    """Return whether a learner's state can be taken out and put back."""
+    return LEARNERS[params.kind].keeps_state

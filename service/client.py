@@ -104,6 +104,28 @@ class Client:
         """Return a stream's offset, digest, what it is doing, and its signals."""
         return self._json("GET", _of(name, "/state"))
 
+    def quality(self, name: str) -> Json:
+        """Return prequential quality: each prediction judged before its event was learned from."""
+        return self._json("GET", _of(name, "/metrics"))
+
+    def overview(self, since: str | None = None, wait_seconds: float = 0.0) -> Json:
+        """Return all streams at a glance, or, with the last reply's `cursor`, what changed."""
+        query = f"?since={quote(since, safe='')}&wait={wait_seconds}" if since else ""
+        return self._json("GET", f"/v1/overview{query}")
+
+    def put_template(self, name: str, pattern: str, spec: Mapping[str, Any]) -> Json:
+        """Have streams whose names match a pattern made of this spec by their first event."""
+        body = json.dumps({"pattern": pattern, "spec": spec}).encode()
+        return self._json("PUT", f"/v1/templates/{quote(name, safe='')}", body)
+
+    def templates(self) -> list[Json]:
+        """Return every template, by name."""
+        return list(self._json("GET", "/v1/templates")["templates"])
+
+    def delete_template(self, name: str) -> None:
+        """Delete a template; the streams made from it stay."""
+        self._transport.request("DELETE", f"/v1/templates/{quote(name, safe='')}").checked()
+
     # Events
 
     @overload

@@ -91,6 +91,12 @@ class TooMuchMemory(InvalidInput):
     code = "too-much-memory"
 
 
+class TooManyStreams(InvalidInput):
+    """There are as many streams as there may be"""
+
+    code = "too-many-streams"
+
+
 class UnknownKind(InvalidInput):
     """There is no learner or indicator of this kind"""
 
@@ -116,6 +122,13 @@ class StreamNotFound(SynaptideError):
     code = "stream-not-found"
 
 
+class TemplateNotFound(SynaptideError):
+    """There is no such template"""
+
+    status = 404
+    code = "template-not-found"
+
+
 class SnapshotNotFound(SynaptideError):
     """There is no such snapshot"""
 
@@ -128,6 +141,13 @@ class SpecConflict(SynaptideError):
 
     status = 409
     code = "spec-conflict"
+
+
+class NoSnapshots(SynaptideError):
+    """The learner is recovered from the stream's log, and has no snapshots"""
+
+    status = 409
+    code = "no-snapshots"
 
 
 class ResultsExpired(SynaptideError):

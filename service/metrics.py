@@ -82,7 +82,7 @@ class StreamCollector(Collector):
             "Live streams without series of their own, beyond the limit.",
             value=max(0, len(streams) - MAX_STREAMS),
         )
-        loudest = sorted(streams.items(), key=lambda item: -(item[1].last_score or 0.0))
+        loudest = sorted(streams.items(), key=lambda item: -(item[1].standing.anomaly_score or 0.0))
         yield from _families(dict(loudest[:MAX_STREAMS]))
 
 
@@ -112,13 +112,13 @@ def _families(streams: Mapping[str, Stream]) -> Iterator[Metric]:
         labels=["stream", "signal"],
     )
     for name, stream in streams.items():
-        if stream.last_score is not None:
-            score.add_metric([name], stream.last_score)
+        if stream.standing.anomaly_score is not None:
+            score.add_metric([name], stream.standing.anomaly_score)
         threshold.add_metric([name], stream.spec.threshold)
-        anomalies.add_metric([name], stream.anomalies)
+        anomalies.add_metric([name], stream.standing.anomalies)
         offset.add_metric([name], stream.offset)
-        if stream.newest is not None:
-            newest.add_metric([name], stream.newest)
+        if stream.standing.newest is not None:
+            newest.add_metric([name], stream.standing.newest)
         for key, value in stream.signals().items():
             signal.add_metric([name, key], value)
     yield from (score, threshold, anomalies, offset, newest, signal)

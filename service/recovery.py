@@ -6,12 +6,15 @@ import asyncio
 import time
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import structlog
+from pydantic_core import to_json
 
 from service.journal.base import START, Journal, Place, Record, StreamRow
-from service.schemas import Event, StreamSpec
-from service.stream import Stream, revived
+from service.schemas import Command, Event, StreamSpec
+from service.snapshots import revived
+from service.stream import Stream
 from service.work import Live
 
 log = structlog.get_logger()
@@ -69,12 +72,24 @@ class Recovery:
         return stream
 
 
+def repeat_command(stream: Stream, command: Command) -> None:
+    """Carry out once more a command that needs no snapshot."""
+    if command.command == "configure":
+        # One that was refused is refused again.
+        with suppress(ValueError):
+            stream.configure(StreamSpec.model_validate_json(to_json(command.spec)))
+    elif command.command == "resume":
+        stream.resume()
+
+
 def repeat(stream: Stream, record: Record, entries: int, passed_over: Set[Place]) -> None:
     """Apply the first entries of a record once more, as they were applied the first time."""
     for index, entry in enumerate(record.entries[:entries]):
         if not isinstance(entry, Event):
-            continue  # A snapshot was written with every command.
-        if (record.position, index) in passed_over:
+            # A snapshot was written with every command, where there are snapshots.
+            if not stream.keeps_state:
+                repeat_command(stream, entry)
+        elif (record.position, index) in passed_over:
             stream.quarantine(entry)
         else:
             stream.step(entry, record.received_at)

@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     max_stream_bytes: int = Field(
         512 * MIB, ge=1, description="Most memory a stream's learner and indicators may need."
     )
+    max_learners_bytes: int = Field(
+        default_factory=lambda: _machine_bytes() // 2,
+        ge=1,
+        description="Most memory that all learners hold together; beyond it, the streams that have "
+        "been quiet longest are written out until their next event.",
+    )
+    max_streams: int = Field(10_000, ge=1, description="How many streams there may be.")
     max_snapshot_bytes: int = Field(
         512 * MIB, ge=1, description="Largest snapshot that is read, packed or unpacked."
     )
@@ -72,6 +79,16 @@ class Settings(BaseSettings):
                 "authentication; expected a loopback address, or --insecure"
             )
         return self
+
+
+def _machine_bytes() -> int:
+    """Return the memory this process may use: the machine's, or its container's if that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        granted = int(Path("/sys/fs/cgroup/memory.max").read_text("ascii"))
+    except (OSError, ValueError):  # Not in a container, or in one without a limit.
+        return machine
+    return min(machine, granted)
 
 
 def _is_loopback(host: str) -> bool:

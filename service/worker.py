@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from service.errors import (
     CommitRefused,
     JournalUnavailable,
+    NoSnapshots,
     Quarantined,
     ResultsExpired,
     SpecConflict,
@@ -29,7 +30,8 @@ from service.metrics import Metrics
 from service.recovery import Recovery, repeat
 from service.schemas import Command, Event, StreamSpec
 from service.settings import Settings
-from service.stream import Fate, Reply, restored
+from service.snapshots import restored, snapshot
+from service.stream import Fate, Reply
 from service.work import Live, Raised, Work, batches, letter, stays_inline
 
 log = structlog.get_logger()
@@ -195,7 +197,7 @@ class Worker:
         new = live.stream.offset - live.snapshot_offset
         age = time.monotonic() - live.snapshot_at
         due = new >= live.stream.spec.snapshot_every_events
-        if new and (due or age > self.settings.snapshot_every_seconds):
+        if new and live.stream.keeps_state and (due or age > self.settings.snapshot_every_seconds):
             await self._try_snapshot(work)
 
     async def _first_result(self, work: Work, reply: Reply) -> bytes:
@@ -221,7 +223,7 @@ class Worker:
 
     async def _snapshot(self, work: Work, kept: bool = False) -> None:
         loop = asyncio.get_running_loop()
-        blob = await loop.run_in_executor(self._pool, work.live.stream.snapshot)
+        blob = await loop.run_in_executor(self._pool, snapshot, work.live.stream)
         work.snapshots.append(NewSnapshot(blob, kept))
         work.live.snapshot_taken()
 
@@ -230,6 +232,8 @@ class Worker:
     async def _command(self, work: Work, command: Command) -> bytes:
         """Carry out a command; a snapshot keeps what it changed."""
         try:
+            if command.command in ("restore", "snapshot") and not work.live.stream.keeps_state:
+                raise NoSnapshots(f"{work.row.name}: its learner is recovered by replaying its log")
             if command.command == "restore":
                 await self._restore(work, command.snapshot or 0)
             elif command.command == "configure":
@@ -242,9 +246,10 @@ class Worker:
             return to_json({"status": error.status} | error.problem())
         except ValueError as error:
             return to_json({"status": 409} | SpecConflict(str(error)).problem())
-        await self._snapshot(work, kept=command.command == "snapshot")
-        stream = work.live.stream
-        size = len(work.snapshots[-1].blob)
+        stream, size = work.live.stream, 0
+        if stream.keeps_state:
+            await self._snapshot(work, kept=command.command == "snapshot")
+            size = len(work.snapshots[-1].blob)
         return to_json(
             {
                 "command": command.command,
@@ -333,7 +338,8 @@ class Worker:
         works = []
         for uid, live in self.live.items():
             row = self.journal.stream_by_uid(uid)
-            if row is not None and live.stream.offset > live.snapshot_offset:
+            new = live.stream.offset > live.snapshot_offset
+            if row is not None and new and live.stream.keeps_state:
                 works.append(Work(row, live, []))
                 await self._try_snapshot(works[-1])
         if works:

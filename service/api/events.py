@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from service.api import replies
 from service.api.bodies import Batch, merge, parse_array, parse_lines, read_body
+from service.api.names import StreamName, answer
 from service.api.state import Api, ApiState, api_of
-from service.api.streams import StreamName, answer
+from service.api.templates import stream_or_made
 from service.errors import InvalidInput, QueueFull, TooLarge, UnsupportedMedia
 from service.journal.base import Ack
 from service.schemas import Event, parse_event
@@ -104,7 +105,7 @@ async def post_events(stream: StreamName, request: Request) -> Response:
     body = await read_body(request, api.settings.max_body_bytes)
     form = _form(request, body)
     journal = api.writable()
-    uid = journal.stream(stream).uid
+    uid = (await stream_or_made(api, stream)).uid
     if form == "one":
         return await _post_one(api, uid, body, ack)
     batch = await (parse_lines(body) if form == "lines" else parse_array(body))

@@ -16,8 +16,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.api import replies
 from service.api.bodies import Batch, from_array, members, merge
+from service.api.names import StreamName
 from service.api.state import Api, ApiState, api_of
-from service.api.streams import StreamName
+from service.api.templates import stream_or_made
 from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideError
 from service.journal.base import Journal
 from service.schemas import Wire, invalid, parse_frame
@@ -122,7 +123,7 @@ async def _serve(api: Api, stream: str, websocket: WebSocket) -> None:
     await websocket.accept()
     try:
         journal = api.writable()
-        uid = journal.stream(stream).uid
+        uid = (await stream_or_made(api, stream)).uid
     except SynaptideError as error:
         await websocket.send_text(to_json(error.problem() | {"type": "problem"}).decode())
         await websocket.close(1008, error.code)

@@ -9,10 +9,10 @@ from prometheus_client.exposition import choose_encoder
 from starlette.responses import PlainTextResponse, Response
 
 from service.api import replies
+from service.api.names import answer
 from service.api.state import ApiState
-from service.api.streams import answer
 from service.errors import NotReady
-from service.stream import SNAPSHOT_FORMAT
+from service.snapshots import SNAPSHOT_FORMAT
 from service.version import VERSION
 
 router = APIRouter(tags=["operations"])

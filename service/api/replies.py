@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.schemas import Event, StreamSpec
 from service.stream import Learning
+from service.tallies import Task
+
+Recovery = Literal["snapshot", "replay"]
 
 _RESULT: dict[str, Any] = {
     "event_id": "reading-17",
@@ -18,6 +21,7 @@ _RESULT: dict[str, Any] = {
     "raw_score": 0.25,
     "is_anomaly": False,
     "learning": "learning",
+    "x": {"temperature": 21.5},
     "expected_values": {"temperature": 21.4},
     "forecast": [{"horizon": 1, "yhat": 21.6, "yhat_lower": 21.1, "yhat_upper": 22.0}],
     "digest": "0d5f9c3a7b1e4f6088a2d4c6e8f0a1b2",
@@ -76,6 +80,16 @@ class Forecast(Answer):
     yhat_upper: float | None
 
 
+class DriftView(Answer):
+    """A change of distribution that an indicator found."""
+
+    detector: str
+    watch: str = Field(description="`score`, `error`, or `x.` and the name of a feature.")
+    before: float
+    after: float
+    size: float = Field(description="`after` less `before`.")
+
+
 class Result(Answer):
     """What the learner thought of an event before it learned from it, and the receipt."""
 
@@ -86,11 +100,17 @@ class Result(Answer):
     raw_score: float | None = Field(description="In the learner's own scale.")
     is_anomaly: bool
     learning: Learning
+    x: dict[str, float | str | None] = Field(description="What was observed.")
+    y: float | str | None = Field(None, description="The label, if it came with the event.")
     prediction: float | str | None = None
     proba: dict[str, float | None] | None = None
     expected_values: dict[str, float | None] | None = None
     forecast: list[Forecast] | None = None
+    drift: list[DriftView] = Field([], description="Changes that this event revealed.")
     late: bool = False
+    quality: dict[str, float | None] | None = Field(
+        None, description="Prequential quality with this labeled event; not part of the digest."
+    )
     digest: str = Field(description="Chained over every event and result of the stream.")
     duplicate: bool = Field(False, description="The first result of an id that came again.")
 
@@ -119,14 +139,63 @@ class ResultsPage(Answer):
     next: int = Field(description="The `after` of the next page.")
 
 
+class Mark(Answer):
+    """An event worth finding again: an anomaly or a drift."""
+
+    event_id: str
+    offset: int
+    ts: datetime
+    anomaly_score: float | None = None
+    detector: str | None = None
+    watch: str | None = None
+    before: float | None = None
+    after: float | None = None
+    size: float | None = None
+
+
+class Observed(Answer):
+    """The first feature of the newest event beside what was forecast of it."""
+
+    feature: str
+    observed: float | None
+    yhat: float | None
+    yhat_lower: float | None
+    yhat_upper: float | None
+
+
+class Quality(Answer):
+    """Prequential figures, by name."""
+
+    task: Task | None = Field(description="What the labels judge; null before the first label.")
+    overall: dict[str, float | None]
+    window: dict[str, float | None]
+
+
+class Judged(Quality):
+    """Quality, and of how many events."""
+
+    events: int
+    labeled: int
+    window_size: int
+
+
 class Status(Answer):
     """What a stream is doing; without the details before its first event."""
 
     learning: Learning = "warming"
     anomaly_score: float | None = None
     raw_score: float | None = None
+    is_anomaly: bool = False
     anomalies: int = 0
     newest_ts: datetime | None = None
+    received_at: datetime | None = None
+    last_anomaly: Mark | None = None
+    drifts: dict[str, int] = Field({}, description="How many were found, by detector.")
+    last_drift: Mark | None = None
+    forecast: Observed | None = None
+    recent: list[float | None] = Field([], description="The last scores, oldest first.")
+    labeled: int = 0
+    quality: Quality | None = None
     signals: dict[str, float] = {}
 
 
@@ -140,6 +209,7 @@ class StreamView(Answer):
     offset: int
     digest: str
     memory_bytes_estimate: int
+    recovery: Recovery
     status: Status
 
 
@@ -147,6 +217,62 @@ class Streams(Answer):
     """Every stream, by name."""
 
     streams: list[StreamView]
+
+
+class Glance(Answer):
+    """What a list of streams shows of one."""
+
+    name: str
+    title: str | None
+    kind: str
+    threshold: float
+    state: Learning
+    offset: int
+    anomaly_score: float | None
+    is_anomaly: bool
+    anomalies: int
+    newest_ts: datetime | None
+    received_at: datetime | None
+    drifts: int
+    last_anomaly: Mark | None
+    last_drift: Mark | None
+    silence_after_seconds: float | None
+    recent: list[float | None]
+
+
+class Overview(Answer):
+    """What changed since a cursor."""
+
+    cursor: str = Field(description="The `since` of the next request.")
+    full: bool = Field(description="Whether `streams` holds all there are.")
+    now: datetime
+    total: int
+    gone: list[str]
+    streams: list[Glance]
+
+
+class TemplateView(Answer):
+    """A template."""
+
+    name: str
+    pattern: str
+    spec: StreamSpec
+    created_at: datetime
+    memory_bytes_estimate: int
+
+
+class Templates(Answer):
+    """Every template, by name."""
+
+    templates: list[TemplateView]
+
+
+class Estimate(Answer):
+    """What a stream would take."""
+
+    memory_bytes_estimate: int
+    max_stream_bytes: int
+    recovery: Recovery
 
 
 class SnapshotPlace(Answer):

@@ -4,59 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
-from pydantic_core import to_json
 from starlette.responses import Response
 
-from service import catalog
 from service.api import replies
 from service.api.bodies import read_body
+from service.api.names import StreamName, answer
+from service.api.specs import SPEC_BODY, check_memory, try_to_build
 from service.api.state import ApiState
-from service.catalog import Params
-from service.errors import (
-    InvalidInput,
-    SnapshotError,
-    SpecConflict,
-    StreamNotFound,
-    TooMuchMemory,
-)
+from service.api.templates import create
+from service.errors import NoSnapshots, SnapshotError, SpecConflict, StreamNotFound
 from service.journal.base import Journal, StreamRow
-from service.schemas import STREAM_NAME, Command, StreamSpec, Wire, invalid, parse_spec
-from service.stream import Stream, estimate_bytes, restored, same_learner
+from service.schemas import Command, StreamSpec, Wire, invalid, parse_spec
+from service.snapshots import restored
+from service.specs import estimate_bytes, recovery, same_learner
+from service.stream import Stream
+from service.tallies import WINDOW
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=replies.PROBLEMS)
 
-StreamName = Annotated[
-    str,
-    Path(
-        pattern=STREAM_NAME,
-        description="1 to 128 letters, digits, dots, underscores, colons or hyphens, beginning "
-        "with a letter or digit.",
-        examples=["boiler-3"],
-    ),
-]
-_SPEC_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/StreamSpec"},
-                "examples": {
-                    "sequence memory": {"value": {"learner": {"kind": "sequence_memory"}}},
-                    "baseline": {
-                        "value": {"learner": {"kind": "rolling_zscore"}, "threshold": 0.6}
-                    },
-                },
-            }
-        },
-    }
-}
 _LEARNING_BODY = {
     "requestBody": {
         "required": True,
@@ -79,71 +50,25 @@ _OCTETS: dict[str, Any] = {
 }
 
 
-def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return JSON."""
-    return Response(to_json(content), status, headers, "application/json")
-
-
 @router.put(
     "/{stream}",
     operation_id="put_stream",
     responses={200: {"model": replies.StreamView}, 201: {"model": replies.StreamView}},
-    openapi_extra=_SPEC_BODY,
+    openapi_extra=SPEC_BODY,
 )
 async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Make a stream, or change what may change of one: threshold, title, policies."""
     spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
-    _check_memory(spec, api.settings.max_stream_bytes)
+    check_memory(spec, api.settings.max_stream_bytes)
     journal = api.writable()
     try:
         row, made = journal.stream(stream), False
     except StreamNotFound:
-        await asyncio.to_thread(_try_to_build, spec)
-        row, made = await journal.create_stream(stream, spec.to_json())
+        await asyncio.to_thread(try_to_build, spec)
+        row, made = await create(api, stream, spec.to_json())
     if not made:
         row = await _reconfigure(journal, row, spec)
     return answer(describe(row), 201 if made else 200, {"ETag": f'"{row.version}"'})
-
-
-def _parts(spec: StreamSpec) -> list[tuple[str, Callable[[Params], object], Params]]:
-    """Return the parts of a stream: where each stands in the spec, and what builds it."""
-    indicators = enumerate(spec.indicators)
-    return [
-        ("/learner", catalog.build_learner, spec.learner),
-        *((f"/indicators/{i}", catalog.build_indicator, params) for i, params in indicators),
-    ]
-
-
-def _check_memory(spec: StreamSpec, max_bytes: int) -> None:
-    for pointer, _, params in _parts(spec):
-        with _contradictions(pointer, params):
-            catalog.memory_bytes(params)
-    need = estimate_bytes(spec)
-    if need > max_bytes:
-        raise TooMuchMemory(
-            f"learner: needs up to {need} bytes, expected at most {max_bytes}",
-            memory_bytes_estimate=need,
-        )
-
-
-def _try_to_build(spec: StreamSpec) -> None:
-    for pointer, build, params in _parts(spec):
-        with _contradictions(pointer, params):
-            build(params)
-
-
-@contextmanager
-def _contradictions(pointer: str, params: Params) -> Iterator[None]:
-    """Name the parameter that a learner or an indicator does not take."""
-    try:
-        yield
-    except (ValueError, TypeError, ArithmeticError) as error:
-        field = str(error).partition(": ")[0]
-        if field in type(params).model_fields:
-            pointer = f"{pointer}/{field}"
-        raise InvalidInput(
-            f"{pointer}: {error}", errors=[{"pointer": pointer, "detail": str(error)}]
-        ) from None
 
 
 async def _reconfigure(journal: Journal, row: StreamRow, spec: StreamSpec) -> StreamRow:
@@ -163,24 +88,30 @@ async def _command(journal: Journal, row: StreamRow, command: Command) -> dict[s
     (reply,) = await journal.replies(position)
     said: dict[str, Any] = json.loads(reply)
     if "status" in said:
-        refusal = SpecConflict if said["status"] == 409 else SnapshotError
-        raise refusal(said["detail"])
+        refusals = {each.code: each for each in (SpecConflict, NoSnapshots)}
+        raise refusals.get(said["code"], SnapshotError)(said["detail"])
     return said
 
 
 def describe(row: StreamRow) -> dict[str, Any]:
     """Return a stream as the API shows it."""
-    spec = json.loads(row.spec)
     return {
         "name": row.name,
-        "spec": spec,
+        "spec": json.loads(row.spec),
         "version": row.version,
         "created_at": datetime.fromtimestamp(row.created_at, UTC),
         "offset": row.offset,
         "digest": row.digest,
-        "memory_bytes_estimate": estimate_bytes(StreamSpec.model_validate_json(row.spec)),
+        **_of_spec(row.spec),
         "status": row.status,
     }
+
+
+@lru_cache(maxsize=4_096)
+def _of_spec(spec: bytes) -> dict[str, Any]:
+    """Return what follows from a spec; thousands of streams share a few of them."""
+    parsed = StreamSpec.model_validate_json(spec)
+    return {"memory_bytes_estimate": estimate_bytes(parsed), "recovery": recovery(parsed)}
 
 
 @router.get("", operation_id="list_streams", responses={200: {"model": replies.Streams}})
@@ -215,6 +146,18 @@ async def get_state(stream: StreamName, api: ApiState) -> Response:
         | dict(row.status)
         | {"offset": row.offset, "digest": row.digest, "last_snapshot": newest}
     )
+
+
+@router.get(
+    "/{stream}/metrics", operation_id="get_metrics_of", responses={200: {"model": replies.Judged}}
+)
+async def get_metrics_of(stream: StreamName, api: ApiState) -> Response:
+    """Return prequential quality: each prediction judged before its event was learned from."""
+    row = api.journal.stream(stream)
+    quality = row.status.get("quality", {"task": None, "overall": {}, "window": {}})
+    labeled = row.status.get("labeled", 0)
+    counts = {"events": row.offset, "labeled": labeled, "window_size": WINDOW}
+    return answer(counts | quality)
 
 
 class Wanted(Wire):

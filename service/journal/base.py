@@ -50,6 +50,26 @@ class StreamRow:
 
 
 @dataclass(slots=True)
+class TemplateRow:
+    """A spec for streams that are made when their first event comes."""
+
+    name: str
+    pattern: str
+    spec: bytes
+    created_at: float
+
+
+@dataclass(slots=True)
+class StreamChanges:
+    """What changed since a cursor: all there is if `full`, else what changed and what is gone."""
+
+    cursor: str
+    full: bool
+    rows: list[StreamRow]
+    gone: list[str]
+
+
+@dataclass(slots=True)
 class SnapshotRow:
     """A snapshot without its bytes."""
 
@@ -133,6 +153,26 @@ class Journal(Protocol):
 
     def streams(self) -> list[StreamRow]:
         """Return every stream, by name. Cheap: from memory."""
+
+    def stream_count(self) -> int:
+        """Return how many streams there are."""
+
+    async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
+        """Return what changed after a cursor, waiting that long for the first change.
+
+        Without a cursor, or with one that is not known any more, that is every stream.
+        """
+
+    # Templates
+
+    async def put_template(self, name: str, pattern: str, spec: bytes) -> tuple[TemplateRow, bool]:
+        """Make or replace a template; return it, and whether it was made now."""
+
+    async def delete_template(self, name: str) -> None:
+        """Remove a template, or raise `TemplateNotFound`. Streams made from it stay."""
+
+    def templates(self) -> list[TemplateRow]:
+        """Return every template, by name. Cheap: from memory."""
 
     # The log
 

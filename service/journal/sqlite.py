@@ -16,6 +16,7 @@ from service.errors import (
     ResultsExpired,
     SnapshotNotFound,
     StreamNotFound,
+    TemplateNotFound,
 )
 from service.journal import sqlite_upkeep as upkeep
 from service.journal.base import (
@@ -25,8 +26,11 @@ from service.journal.base import (
     Place,
     Record,
     SnapshotRow,
+    StreamChanges,
     StreamRow,
+    TemplateRow,
 )
+from service.journal.changes import Changes
 from service.journal.lock import FolderLock
 from service.journal.recent import Recent
 from service.journal.sqlite_operations import Append, Commit, Transaction, gone, put_snapshot
@@ -72,7 +76,9 @@ class SqliteJournal:
         self._rows: dict[int, StreamRow] = {}
         self._names: dict[str, StreamRow] = {}
         self._deleting: set[int] = set()
+        self._templates: dict[str, TemplateRow] = {}
         self._recent = Recent()
+        self._changes = Changes()
 
     async def open(self) -> None:
         """Take the folder for this process, or raise `SettingsError`."""
@@ -80,6 +86,9 @@ class SqliteJournal:
         await asyncio.to_thread(self._open)
         self._rows = {row.uid: row for row in await self._reader.streams()}
         self._names = {row.name: row for row in self._rows.values()}
+        for uid in self._rows:
+            self._changes.touch(uid)
+        self._templates = {row.name: row for row in await self._reader.templates()}
         backlog_end, depth = await self._reader.backlog()
         self._tail = Tail(backlog_end, depth, self._max_queued_entries)
         tx = Transaction(self._connection.cursor(), backlog_end, self._results_kept)
@@ -104,6 +113,7 @@ class SqliteJournal:
         closed = JournalUnavailable("the journal is closed", retry_after_seconds=1)
         self._tail.close(closed)
         self._recent.close(closed)
+        self._changes.close(closed)
         await self._reader.close()
         await asyncio.to_thread(self._connection.close)
         self._lock.release()
@@ -118,6 +128,7 @@ class SqliteJournal:
             if uid is None:
                 return self._names[name], False
             row = self._rows[uid] = self._names[name] = StreamRow(uid, name, spec, 1, now)
+            self._changes.touch(uid)
             return row, True
 
         result: tuple[StreamRow, bool] = await self._outbox.call(
@@ -132,7 +143,9 @@ class SqliteJournal:
         self._deleting.add(uid)
 
         def deleted(backlog: int) -> None:
-            del self._names[self._rows.pop(uid).name]
+            name = self._rows.pop(uid).name
+            del self._names[name]
+            self._changes.drop(uid, name)
             self._tail.drop_stream(uid, backlog)
             self._recent.drop(uid)
             self._recent.wake(uid)
@@ -162,6 +175,47 @@ class SqliteJournal:
     def streams(self) -> list[StreamRow]:
         """Return every stream, by name."""
         return [self._names[name] for name in sorted(self._names)]
+
+    def stream_count(self) -> int:
+        """Return how many streams there are."""
+        return len(self._rows)
+
+    async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
+        """Return what changed after a cursor, waiting that long for the first change."""
+        self._check_open()
+        if wait_seconds > 0:
+            await self._changes.more(cursor, wait_seconds)
+        changed = self._changes.since(cursor)
+        rows = [self._rows[uid] for uid in changed.uids]
+        return StreamChanges(changed.cursor, changed.full, rows, changed.gone)
+
+    # Templates
+
+    async def put_template(self, name: str, pattern: str, spec: bytes) -> tuple[TemplateRow, bool]:
+        """Make or replace a template; return it, and whether it was made now."""
+        old = self._templates.get(name)
+        row = TemplateRow(name, pattern, spec, self._clock() if old is None else old.created_at)
+        await self._outbox.call(
+            lambda _: self._templates.__setitem__(name, row),
+            upkeep.put_template,
+            name,
+            pattern,
+            spec,
+            row.created_at,
+        )
+        return row, old is None
+
+    async def delete_template(self, name: str) -> None:
+        """Remove a template, or raise `TemplateNotFound`. Streams made from it stay."""
+        if name not in self._templates:
+            raise TemplateNotFound(f"template: got {name!r}, expected one that exists")
+        await self._outbox.call(
+            lambda _: self._templates.pop(name, None), upkeep.delete_template, name
+        )
+
+    def templates(self) -> list[TemplateRow]:
+        """Return every template, by name."""
+        return [self._templates[name] for name in sorted(self._templates)]
 
     # The log
 
@@ -238,6 +292,7 @@ class SqliteJournal:
                     row.offset, row.digest, row.status = each.offset, each.digest, each.status
                     if each.spec is not None:
                         row.spec, row.version = each.spec, row.version + 1
+                    self._changes.touch(each.stream)
                     self._recent.add(each.stream, each.offset, each.results)
 
         commit.then = committed

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from service.errors import JournalUnavailable
-from service.journal.base import DeadLetter, Place, Record, SnapshotRow, StreamRow
+from service.journal.base import DeadLetter, Place, Record, SnapshotRow, StreamRow, TemplateRow
 from service.schemas import decode_entry
 
 T = TypeVar("T")
@@ -58,6 +58,11 @@ class Reader:
             StreamRow(uid, name, spec, version, created_at, offset, digest, json.loads(status))
             for uid, name, spec, version, created_at, offset, digest, status in rows
         ]
+
+    async def templates(self) -> list[TemplateRow]:
+        """Return every template."""
+        rows = await self._all("SELECT name, pattern, spec, created_at FROM templates")
+        return [TemplateRow(*row) for row in rows]
 
     async def backlog(self) -> tuple[int, int]:
         """Return the last position ever used, and how many entries are not yet applied."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from service.errors import SettingsError
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "synaptide.db"
 LOCK_NAME = "synaptide.lock"
 
@@ -72,6 +72,11 @@ TABLES = (
     "CREATE INDEX dead_by_stream ON dead(uid)",
     # Deleted streams whose rows of the log are still to be cleared, some at a time.
     "CREATE TABLE gone(uid INTEGER PRIMARY KEY)",
+    """CREATE TABLE templates(
+        name TEXT PRIMARY KEY,
+        pattern TEXT NOT NULL,
+        spec BLOB NOT NULL,
+        created_at REAL NOT NULL) WITHOUT ROWID""",
     "INSERT INTO partition VALUES (0, 0)",
     f"INSERT INTO meta VALUES ('format', {FORMAT})",
 )

@@ -30,6 +30,20 @@ def create_stream(tx: Transaction, name: str, spec: bytes, now: float) -> int | 
     return int(made[0])
 
 
+def put_template(tx: Transaction, name: str, pattern: str, spec: bytes, now: float) -> None:
+    """Make or replace a template."""
+    tx.cursor.execute(
+        """INSERT INTO templates VALUES (?, ?, ?, ?)
+        ON CONFLICT(name) DO UPDATE SET pattern = excluded.pattern, spec = excluded.spec""",
+        (name, pattern, spec, now),
+    )
+
+
+def delete_template(tx: Transaction, name: str) -> None:
+    """Delete a template."""
+    tx.cursor.execute("DELETE FROM templates WHERE name = ?", (name,))
+
+
 def delete_stream(tx: Transaction, uid: int) -> int:
     """Delete a stream; return how many of its entries were in the backlog found when opened.
 

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from learners.base import Arrays, Features, Learner, Prediction, Target
 from learners.rolling_zscore import RollingZScore
 from service import catalog
-from service.api import events, live, operations, replies, streams
+from service.api import events, live, operations, overview, replies, streams, templates
 from service.api.state import Api
 from service.client import Client
 from service.errors import NotReady
@@ -32,13 +32,14 @@ from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
 from service.schemas import parse_event, parse_spec
 from service.settings import Settings
-from service.stream import SNAPSHOT_FORMAT, Stream
+from service.snapshots import SNAPSHOT_FORMAT
+from service.stream import Stream
 from service.version import VERSION
 from tests.conftest import Serving
 from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, heard, opened
 
 SPEC: dict[str, Any] = {"learner": {"kind": "rolling_zscore", "window": 20, "min_samples": 5}}
-ROUTERS = (streams.router, events.router, live.router, operations.router)
+ROUTERS = [each.router for each in (streams, events, live, overview, templates, operations)]
 ROUTES: dict[str, Any] = {
     route.operation_id: route
     for router in ROUTERS
@@ -64,6 +65,7 @@ class Hand:
         route = ROUTES[operation]
         path = route.path.replace("{stream}", self.name)
         path = path.replace("{snapshot_id}", str(options.pop("snapshot", "")))
+        path = path.replace("{template}", str(options.pop("template", "")))
         headers = options.pop("headers", JSON)
         query = "&".join(f"{name}={value}" for name, value in options.items())
         if body is not None and not isinstance(body, bytes):

@@ -160,9 +160,9 @@ def mounted(folder: Path, *options: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "got"),
     [
-        ("UPDATE meta SET value = 2", "got format 2, expected format 1; it was written by a newer"),
-        ("DELETE FROM meta", "got no format number, expected format 1"),
-        ("DROP TABLE meta", "got no format number, expected format 1"),
+        ("UPDATE meta SET value = 3", "got format 3, expected format 2; it was written by a newer"),
+        ("DELETE FROM meta", "got no format number, expected format 2"),
+        ("DROP TABLE meta", "got no format number, expected format 2"),
         ("ALTER TABLE meta RENAME COLUMN value TO text", "got no format number"),
     ],
 )

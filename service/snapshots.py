@@ -1,0 +1,135 @@
+"""A stream's whole state as one document, and streams built from one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from learners.base import StateError
+from service import container
+from service.errors import SnapshotError
+from service.schemas import StreamSpec
+from service.specs import same_learner
+from service.standing import Standing
+from service.stream import Stream
+
+SNAPSHOT_FORMAT = 2
+
+
+def snapshot(stream: Stream) -> bytes:
+    """Return the whole state as a container."""
+    header = {
+        "format": SNAPSHOT_FORMAT,
+        "kind": stream.spec.learner.kind,
+        "state_schema": stream.learner.state_schema,
+        "spec": stream.spec.model_dump(mode="json"),
+        "offset": stream.offset,
+        "digest": stream.digest.hex(),
+        "learning": stream.learning,
+        "standing": stream.standing.get_state(),
+        "numpy": np.__version__,
+    }
+    arrays = {f"learner/{name}": array for name, array in stream.learner.get_state().items()}
+    for i, indicator in enumerate(stream.indicators):
+        state = indicator.get_state()
+        arrays |= {f"indicator{i}/{name}": array for name, array in state.items()}
+    arrays |= {f"stream/{name}": array for name, array in stream.seen.get_state().items()}
+    arrays["quality/state"] = np.frombuffer(stream.quality.get_state(), np.uint8)
+    return container.pack(header, arrays)
+
+
+def restore(stream: Stream, blob: bytes, max_bytes: int) -> None:
+    """Give a stream a snapshot's learner and indicators, or raise `SnapshotError`.
+
+    A stream that has applied nothing becomes the stream the snapshot was taken of, with its
+    offset and digest; any other keeps its own and records the change in its digest. After an
+    error the stream is to be thrown away.
+    """
+    header, arrays = container.unpack(blob, max_bytes)
+    spec = spec_in(header)
+    conflict = same_learner(stream.spec, spec)
+    if conflict:
+        raise SnapshotError(f"snapshot: {conflict}")
+    try:
+        _take(stream, header, arrays, whole=stream.offset == 0)
+    except (StateError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise SnapshotError(f"snapshot: does not fit: {error}") from None
+    if stream.offset != int(header["offset"]) or stream.digest.hex() != header["digest"]:
+        stream.seal(b"restore" + blake2b(blob, digest_size=16).digest())
+
+
+def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole: bool) -> None:
+    _check(stream, header)
+    parts = _by_owner(arrays)
+    stream.learner.set_state(parts.pop("learner", {}))
+    for i, indicator in enumerate(stream.indicators):
+        indicator.set_state(parts.pop(f"indicator{i}", {}))
+    seen, quality = parts.pop("stream", {}), parts.pop("quality", {})
+    if parts:
+        raise StateError(f"arrays: got {sorted(parts)} besides what the stream has")
+    standing = Standing()
+    standing.set_state(header["standing"])
+    stream.learning = header["learning"]
+    if whole:
+        stream.offset = int(header["offset"])
+        stream.digest = bytes.fromhex(header["digest"])
+        stream.standing = standing
+        stream.quality.set_state(quality["state"].tobytes())
+        stream.seen.set_state(seen)
+    else:
+        stream.standing.newest = standing.newest
+
+
+def revived(blob: bytes, max_bytes: int) -> Stream:
+    """Build the stream a snapshot was taken of, or raise `SnapshotError`."""
+    header, _ = container.unpack(blob, max_bytes)
+    stream = Stream(spec_in(header))
+    restore(stream, blob, max_bytes)
+    return stream
+
+
+def restored(stream: Stream, blob: bytes, max_bytes: int) -> Stream:
+    """Return a copy of a stream that has taken over a snapshot, or raise `SnapshotError`."""
+    copy = Stream(stream.spec)
+    if stream.offset:
+        restore(copy, snapshot(stream), max_bytes)
+    restore(copy, blob, max_bytes)
+    return copy
+
+
+def spec_in(header: dict[str, Any]) -> StreamSpec:
+    """Return the spec a snapshot's header holds, or raise `SnapshotError`."""
+    try:
+        return StreamSpec.model_validate_json(to_json(header.get("spec")))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SnapshotError(f"snapshot: spec: {first['msg']} at {first['loc']}") from None
+
+
+def _check(stream: Stream, header: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a header is such as a stream of this kind has."""
+    wanted = {"format": SNAPSHOT_FORMAT, "state_schema": stream.learner.state_schema}
+    for name, want in wanted.items():
+        if header[name] != want:
+            raise ValueError(f"{name}: got {header[name]!r}, expected {want}")
+    if header["learning"] not in ("warming", "learning", "paused", "quarantined"):
+        raise ValueError(f"learning: got {header['learning']!r}")
+    offset = header["offset"]
+    if type(offset) is not int or not 0 <= offset <= 2**53:
+        raise ValueError(f"offset: got {str(offset)[:40]}, expected 0 to 2**53")
+    if not re.fullmatch("[0-9a-f]{32}", str(header["digest"])):
+        raise ValueError("digest: expected 16 bytes in hexadecimal")
+
+
+def _by_owner(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    owners: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        owner, _, own_name = name.partition("/")
+        owners.setdefault(owner, {})[own_name] = array
+    return owners
