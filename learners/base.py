@@ -12,7 +12,7 @@ since 1970-01-01 UTC, or `None` outside a stream.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -102,6 +102,23 @@ class Stateful:
         check_arrays(arrays, own)
         for name, array in own.items():
             array[...] = arrays[name]
+
+    def held_bytes(self) -> int:
+        """Return about how many bytes it holds by now; at most `memory_bytes` promises."""
+        return array_bytes(vars(self).values())
+
+
+def array_bytes(values: Iterable[object]) -> int:
+    """Return the bytes of all arrays among objects, and in their fields called `arrays`."""
+    total = 0
+    for value in values:
+        if isinstance(value, np.ndarray):
+            total += value.nbytes if value.base is None else 0
+        elif isinstance(value, tuple):
+            total += array_bytes(value)
+        elif hasattr(value, "arrays"):
+            total += array_bytes((value.arrays,))
+    return total
 
 
 def check_arrays(got: Arrays, want: Arrays) -> None:

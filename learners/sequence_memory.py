@@ -241,6 +241,10 @@ class SequenceMemory(Learner):
             + layout_bytes(_scale_layout(inputs, k, len(p["horizons"])))
         )
 
+    def held_bytes(self) -> int:
+        """Return the bytes of its arrays, without those that wait for segments to come."""
+        return super().held_bytes() - self._memory.untouched_bytes()
+
     def predict(self, x: Features, t: float | None = None) -> Prediction:
         """Return score and forecasts of `x`, changing nothing.
 

@@ -164,6 +164,12 @@ class TemporalMemory(Stateful):
         """Return the bytes of all arrays when every cap is reached."""
         return layout_bytes(_layout(columns * cells_per_column, max_segments, max_synapses))
 
+    def untouched_bytes(self) -> int:
+        """Return the bytes of what is set aside for segments that do not exist yet."""
+        slots = self.max_segments
+        growing = [a for a in self.arrays if a.ndim == 2 or len(a) == slots]
+        return round(sum(a.nbytes for a in growing) * (1 - self.segments / slots))
+
     def compute(self, columns: NDArray[np.int32], learn: bool = True) -> float:
         """Take in the active columns of one event and return the raw anomaly score.
 

@@ -94,7 +94,7 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     api.metrics.watch(journal, live_streams)
     api.open(journal, lambda: all(worker.healthy for worker in workers))
     background = asyncio.create_task(_work(workers, api, pool))
-    upkeep = asyncio.create_task(_keep_trim(journal))
+    upkeep = asyncio.gather(_keep_trim(journal), _keep_tidy(workers))
     try:
         yield
     finally:
@@ -133,6 +133,13 @@ async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:
             await journal.trim(time.time())
         except Exception:
             log.exception("trim failed")
+
+
+async def _keep_tidy(workers: list[Worker], every_seconds: float = 1.0) -> None:
+    while True:
+        await asyncio.sleep(every_seconds)
+        for worker in workers:
+            await worker.tidy()
 
 
 class Server(uvicorn.Server):

@@ -36,6 +36,10 @@ class DuplicateRing:
         self._index[key] = offset
         self._count += 1
 
+    def held_bytes(self) -> int:
+        """Return about how many bytes it holds: the arrays, and an entry of the index an id."""
+        return 16 * self.capacity + 120 * len(self._index)
+
     def resized(self, capacity: int) -> DuplicateRing:
         """Return a ring of another capacity that remembers the newest of these."""
         other = DuplicateRing(capacity)

@@ -27,6 +27,8 @@ from service.schemas import Event, StreamSpec
 from service.specs import meaning, same_learner
 from service.standing import LATEST, Standing, iso, shown
 
+BARE_BYTES = 30_000
+"""What the objects of a stream take beside arrays."""
 Learning = Literal["warming", "learning", "paused", "quarantined"]
 _SILENT = Prediction()
 
@@ -79,6 +81,11 @@ class Stream:
     def keeps_state(self) -> bool:
         """Whether a snapshot can be taken; if not, the stream is recovered from its whole log."""
         return self.learner.keeps_state
+
+    def held_bytes(self) -> int:
+        """Return about how many bytes the stream holds in memory."""
+        parts: tuple[Learner | Indicator, ...] = (self.learner, *self.indicators)
+        return BARE_BYTES + self.seen.held_bytes() + sum(part.held_bytes() for part in parts)
 
     # One event
 

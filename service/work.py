@@ -36,6 +36,8 @@ class Live:
     snapshot_offset: int
     snapshot_at: float
     seconds_per_entry: float = 0.0
+    held_bytes: int = 0
+    """As last measured."""
 
     def observe(self, entries: int, seconds: float) -> None:
         """Learn how long an entry takes."""

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import structlog
 from pydantic_core import to_json
@@ -28,6 +29,7 @@ from service.errors import (
 from service.journal.base import Applied, Journal, NewSnapshot, Record, StreamRow
 from service.metrics import Metrics
 from service.recovery import Recovery, repeat
+from service.residents import Residents, give_back_memory
 from service.schemas import Command, Event, StreamSpec
 from service.settings import Settings
 from service.snapshots import restored, snapshot
@@ -41,6 +43,7 @@ MAX_COMMITS_AHEAD = 2
 BATCH_SECONDS = 5e-3
 """How much work is taken at once, so that a lone event never waits long."""
 MAX_BATCH_ENTRIES = 1_024
+WRITTEN_OUT_AT_ONCE = 32
 
 
 class Worker:
@@ -58,7 +61,7 @@ class Worker:
         self.partition = partition
         self.settings = settings
         self.metrics = metrics
-        self.live: dict[int, Live] = {}
+        self.live = Residents(settings.max_learners_bytes)
         self.healthy = True
         self._pool = pool
         self._recovery = Recovery(journal, pool, settings.max_snapshot_bytes)
@@ -92,9 +95,18 @@ class Worker:
             await asyncio.gather(self._reader, return_exceptions=True)
         try:
             await self._settle(0)
-            await self._commit_snapshots()
+            await self._commit_snapshots(self.live.items())
         except (JournalUnavailable, CommitRefused) as error:
             log.warning("stopped without snapshots", reason=error.code, detail=error.detail)
+
+    async def tidy(self) -> None:
+        """Let go of streams that were deleted."""
+        if len(self.live) <= self.journal.stream_count():
+            return
+        for uid, _ in self.live.items():
+            if self.journal.stream_by_uid(uid) is None:
+                self.live.drop(uid)
+        await asyncio.get_running_loop().run_in_executor(self._pool, give_back_memory)
 
     async def _follow(self) -> None:
         self._position = await self.journal.committed(self.partition)
@@ -106,6 +118,8 @@ class Worker:
             for batch in batches(records):
                 await self._apply(batch)
                 await self._settle(MAX_COMMITS_AHEAD)
+            if self.live.held_bytes > self.live.limit_bytes:
+                await self._write_out()
             self.healthy = True
 
     async def _read(self) -> list[Record]:
@@ -119,8 +133,7 @@ class Worker:
             self._idle = self._idle and self._stopping
 
     def _batch_entries(self) -> int:
-        slowest = max((live.seconds_per_entry for live in self.live.values()), default=0.0)
-        return min(MAX_BATCH_ENTRIES, max(1, int(BATCH_SECONDS / max(slowest, 1e-6))))
+        return min(MAX_BATCH_ENTRIES, max(1, int(BATCH_SECONDS / max(self.live.slowest(), 1e-6))))
 
     async def _settle(self, ahead: int) -> None:
         """Wait until at most `ahead` commits are on their way."""
@@ -149,7 +162,7 @@ class Worker:
         for uid, own in shares.items():
             row = self.journal.stream_by_uid(uid)
             if row is None:
-                self.live.pop(uid, None)
+                self.live.drop(uid)
             else:
                 works.append(Work(row, await self._load(row), own))
         command = records[0].entries[0]
@@ -194,6 +207,7 @@ class Worker:
             self.metrics.rejected.labels(reason="duplicate").inc(duplicates)
             self.metrics.rejected.labels(reason="refused").inc(refused)
         live = work.live
+        self.live.measure(live)
         new = live.stream.offset - live.snapshot_offset
         age = time.monotonic() - live.snapshot_at
         due = new >= live.stream.spec.snapshot_every_events
@@ -303,12 +317,14 @@ class Worker:
         passed_over = {(each.position, each.index) for each in work.dead if each.reason == "raised"}
         live = await self._recovery.after(work.row, record.position - 1, passed_over)
         repeat(live.stream, record, index, passed_over)
-        work.live = self.live[work.row.uid] = live
+        self.live.put(work.row.uid, live)
+        work.live = live
 
     async def _load(self, row: StreamRow) -> Live:
         live = self.live.get(row.uid)
         if live is None:
-            live = self.live[row.uid] = await self._recovery.after(row, self._position)
+            live = await self._recovery.after(row, self._position)
+            self.live.put(row.uid, live)
         return live
 
     # Committing
@@ -334,9 +350,10 @@ class Worker:
         self._commits.append(asyncio.ensure_future(commit))
         self._position = upto
 
-    async def _commit_snapshots(self) -> None:
+    async def _commit_snapshots(self, chosen: Sequence[tuple[int, Live]]) -> list[Work]:
+        """Write a snapshot of each stream that has changed since its last one."""
         works = []
-        for uid, live in self.live.items():
+        for uid, live in chosen:
             row = self.journal.stream_by_uid(uid)
             new = live.stream.offset > live.snapshot_offset
             if row is not None and new and live.stream.keeps_state:
@@ -345,3 +362,15 @@ class Worker:
         if works:
             self._commit(self._position, works)
             await self._settle(0)
+        return works
+
+    async def _write_out(self) -> None:
+        """Have the streams that have been quiet longest wait for their next event on disk."""
+        chosen = list(islice(self.live.surplus(), WRITTEN_OUT_AT_ONCE))
+        works = await self._commit_snapshots(chosen)
+        kept_in = {work.row.uid for work in works if not work.snapshots}
+        for uid, _ in chosen:
+            if uid not in kept_in:
+                self.live.drop(uid)
+        log.info("streams written out", streams=len(chosen), in_memory=len(self.live))
+        await asyncio.get_running_loop().run_in_executor(self._pool, give_back_memory)
