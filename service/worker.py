@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,6 +15,7 @@ from itertools import islice
 import structlog
 from pydantic_core import to_json
 
+from service.commits import Commits
 from service.errors import (
     CommitRefused,
     JournalUnavailable,
@@ -26,7 +26,7 @@ from service.errors import (
     StreamNotFound,
     SynaptideError,
 )
-from service.journal.base import Applied, Journal, NewSnapshot, Record, StreamRow
+from service.journal.base import Journal, NewSnapshot, Record, StreamRow
 from service.metrics import Metrics
 from service.recovery import Recovery, repeat
 from service.residents import Residents, give_back_memory
@@ -65,8 +65,7 @@ class Worker:
         self.healthy = True
         self._pool = pool
         self._recovery = Recovery(journal, pool, settings.max_snapshot_bytes)
-        self._position = 0
-        self._commits: deque[asyncio.Task[None]] = deque()
+        self._commits = Commits(journal, partition)
         self._stopping = False
         self._reader: asyncio.Task[None] | None = None
         self._idle = False
@@ -94,7 +93,7 @@ class Worker:
                 self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
         try:
-            await self._settle(0)
+            await self._commits.settle()
             await self._commit_snapshots(self.live.items())
         except (JournalUnavailable, CommitRefused) as error:
             log.warning("stopped without snapshots", reason=error.code, detail=error.detail)
@@ -109,15 +108,15 @@ class Worker:
         await asyncio.get_running_loop().run_in_executor(self._pool, give_back_memory)
 
     async def _follow(self) -> None:
-        self._position = await self.journal.committed(self.partition)
+        await self._commits.begin()
         while not self._stopping:
             records = await self._read()
             if not records:
-                await self._settle(len(self._commits) - 1)
+                await self._commits.settle(len(self._commits) - 1)
                 continue
             for batch in batches(records):
                 await self._apply(batch)
-                await self._settle(MAX_COMMITS_AHEAD)
+                await self._commits.settle(MAX_COMMITS_AHEAD)
             if self.live.held_bytes > self.live.limit_bytes:
                 await self._write_out()
             self.healthy = True
@@ -127,7 +126,7 @@ class Worker:
         self._idle = not self._commits
         try:
             return await self.journal.read(
-                self.partition, self._position, self._batch_entries(), wait=self._idle
+                self.partition, self._commits.position, self._batch_entries(), wait=self._idle
             )
         finally:
             self._idle = self._idle and self._stopping
@@ -135,18 +134,10 @@ class Worker:
     def _batch_entries(self) -> int:
         return min(MAX_BATCH_ENTRIES, max(1, int(BATCH_SECONDS / max(self.live.slowest(), 1e-6))))
 
-    async def _settle(self, ahead: int) -> None:
-        """Wait until at most `ahead` commits are on their way."""
-        while len(self._commits) > ahead:
-            await self._commits.popleft()
-
     async def _abandon(self, reason: str, detail: str, pause_seconds: float) -> None:
         """Drop all state that may have run ahead of the journal."""
         self.healthy = False
-        for commit in self._commits:
-            commit.cancel()
-        await asyncio.gather(*self._commits, return_exceptions=True)
-        self._commits.clear()
+        await self._commits.abandon()
         self.live.clear()
         self.metrics.commits_rejected.labels(reason=reason).inc()
         log.warning("worker begins again", reason=reason, detail=detail)
@@ -173,10 +164,10 @@ class Worker:
             await self._step_all(works)
             for work in works:
                 await self._finish(work)
-        self._commit(records[-1].position, works)
+        self._commits.send(records[-1].position, works)
         if isinstance(command, Command):
             # Replay passes over commands, so nothing may build on one before it is durable.
-            await self._settle(0)
+            await self._commits.settle()
 
     async def _step_all(self, works: list[Work]) -> None:
         loop = asyncio.get_running_loop()
@@ -220,7 +211,7 @@ class Worker:
         if reply.offset > base:
             first = work.results[reply.offset - base - 1]
         else:
-            await self._settle(0)
+            await self._commits.settle()
             try:
                 (first,) = await self.journal.results(work.row.uid, reply.offset - 1, 1)
             except (ResultsExpired, StreamNotFound, ValueError):
@@ -289,7 +280,7 @@ class Worker:
         assert isinstance(event, Event)
         loop = asyncio.get_running_loop()
         # What is not committed yet cannot be recovered from.
-        await self._settle(0)
+        await self._commits.settle()
         for attempt in range(1, MAX_TRIES):
             log.warning("learner raised", stream=name, attempt=attempt, error=str(cause))
             await self._reload_before(work, record, cause.entry)
@@ -323,32 +314,11 @@ class Worker:
     async def _load(self, row: StreamRow) -> Live:
         live = self.live.get(row.uid)
         if live is None:
-            live = await self._recovery.after(row, self._position)
+            live = await self._recovery.after(row, self._commits.position)
             self.live.put(row.uid, live)
         return live
 
-    # Committing
-
-    def _commit(self, upto: int, works: Sequence[Work]) -> None:
-        applied = [
-            Applied(
-                work.row.uid,
-                work.live.stream.offset,
-                work.live.stream.digest.hex(),
-                work.results,
-                work.live.stream.status(),
-                work.snapshots,
-                work.dead,
-                work.spec,
-            )
-            for work in works
-        ]
-        replies = {
-            position: answers for work in works for position, answers in work.answers.items()
-        }
-        commit = self.journal.commit(self.partition, self._position, upto, applied, replies)
-        self._commits.append(asyncio.ensure_future(commit))
-        self._position = upto
+    # Snapshots of quiet streams
 
     async def _commit_snapshots(self, chosen: Sequence[tuple[int, Live]]) -> list[Work]:
         """Write a snapshot of each stream that has changed since its last one."""
@@ -360,8 +330,8 @@ class Worker:
                 works.append(Work(row, live, []))
                 await self._try_snapshot(works[-1])
         if works:
-            self._commit(self._position, works)
-            await self._settle(0)
+            self._commits.send(self._commits.position, works)
+            await self._commits.settle()
         return works
 
     async def _write_out(self) -> None:
