@@ -1,0 +1,1 @@
+export class StreamPage { constructor(){ this.element=document.createElement("div"); } stop(){} }
