@@ -29,8 +29,9 @@ export class Series {
     if (this.items.length > KEPT + SLACK) this.items.splice(0, this.items.length - KEPT);
   }
 
-  /** Take older results, as far as there is room. */
+  /** Take results that end where ours begin, as far as there is room. */
   prepend(results) {
+    if (results.at(-1)?.offset !== this.first - 1) return;
     const room = Math.max(0, KEPT - this.items.length);
     const fitting = room ? results.slice(-room) : [];
     this.items = [...fitting.map(timed), ...this.items];
