@@ -1,10 +1,10 @@
 /** The head of a stream's page: what it is called, what it is doing, and its figures. */
 
 import { announce, h, put, say } from "./dom.js";
-import { ago, bytes, count, score } from "./format.js";
+import { ago, bytes, count, score, time } from "./format.js";
 import { STATES, badge, setBadge, stateOf } from "./state.js";
 
-const FIGURES = { score: "Score now", events: "Events", anomalies: "Anomalies", drifts: "Drifts on screen", learner: "Learner", memory: "Memory, at most", digest: "Digest" };
+const FIGURES = { score: "Score now", events: "Events", anomalies: "Anomalies", drifts: "Drifts", learner: "Learner", memory: "Memory, at most", digest: "Digest" };
 
 export class Header {
   constructor(name) {
@@ -42,7 +42,7 @@ export class Header {
     say(this._figures.drifts, count(lasting.drifts));
     say(this._figures.digest, (newest?.digest ?? state.digest ?? "").slice(0, 12));
     put(this._figures.digest, "title", newest?.digest ?? state.digest);
-    say(this._age, Number.isFinite(receivedAgo) ? `last update ${ago(receivedAgo)}` : "no events yet");
+    say(this._age, ageOf(receivedAgo, newest));
     const called = stateOf({ ...lasting, state: newest?.learning ?? state.learning, offset: state.offset, is_anomaly: newest?.is_anomaly }, Date.now() / 1000);
     this._badge.hidden = false;
     if (setBadge(this._badge, called)) {
@@ -50,4 +50,10 @@ export class Header {
       this._state = called;
     }
   }
+}
+
+/** How old the page's knowledge is; before anything came, when the newest event was. */
+function ageOf(receivedAgo, newest) {
+  if (Number.isFinite(receivedAgo)) return `last update ${ago(receivedAgo)}`;
+  return newest ? `newest event ${time(Date.parse(newest.ts) / 1000)}` : "no events yet";
 }

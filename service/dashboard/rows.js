@@ -135,8 +135,8 @@ class Row {
     this.sub = h("span", { class: "sub" });
     this.badge = badge("ok");
     this.canvas = h("canvas", { "aria-hidden": "true" });
-    this.score = h("span", { class: "figure" });
-    this.anomalies = h("span", { class: "figure" });
+    this.score = h("span", { class: "num" });
+    this.anomalies = h("span", { class: "num" });
     this.age = h("span");
     const cells = [this.badge, h("span", { class: "who" }, this.name, this.sub), this.canvas, this.score, this.anomalies, this.age];
     this.element = h("div", { class: "row row-grid", role: "row", id: `row-${number}`, hidden: true },

@@ -131,6 +131,7 @@ export class StreamPage {
     const [stream, state] = await Promise.all([get(of(this._name), signal), get(of(this._name, "/state"), signal)]);
     this._stream = stream;
     this._state = state;
+    if (Number.isNaN(this._updatedAt)) this._updatedAt = Date.parse(state.received_at) / 1000;
     this._header.describe(stream);
     this._signals.update(state.signals ?? {});
     this._feed.stands(state.offset);
@@ -141,7 +142,7 @@ export class StreamPage {
   _newer(results) {
     const begun = this._series.last !== null;
     this._series.append(results);
-    if (begun || Number.isNaN(this._updatedAt)) this._updatedAt = begun ? Date.now() / 1000 : this._series.items.at(-1).t;
+    if (begun) this._updatedAt = Date.now() / 1000;
     if (!begun) this._first();
     this._redraw();
   }
