@@ -21,6 +21,8 @@ export class Header {
       h("div", { class: "heading" }, h("div", { class: "names" }, this._title, this._sub), this._badge, this._age),
       h("dl", { class: "stats" }, ...list));
     this._state = null;
+    this._anomaly = null;
+    this._drift = null;
   }
 
   /** @param {any} stream as the API shows it */
@@ -33,17 +35,42 @@ export class Header {
     say(this._figures.memory, bytes(stream.memory_bytes_estimate));
   }
 
-  /** @param {any} state as the API shows it, and the newest result with it */
-  update(state, newest, lasting, receivedAgo) {
-    this._figures.score.classList.toggle("bad", newest?.is_anomaly === true);
-    say(this._figures.score, score(newest?.anomaly_score));
-    say(this._figures.events, count(Math.max(state.offset, newest?.offset ?? 0)));
+  /**
+   * Show what the stream is doing; the newest result may be ahead of the state, or behind it.
+   * @param {any} state as the API shows it
+   * @param {any} newest the newest result
+   * @param {number} receivedAgo seconds, or NaN before anything came
+   */
+  update(state, newest, receivedAgo) {
+    const result = newest && newest.offset >= state.offset ? newest : state;
+    this._figures.score.classList.toggle("bad", result.is_anomaly === true);
+    say(this._figures.score, score(result.anomaly_score));
+    say(this._figures.events, count(result.offset));
     say(this._figures.anomalies, count(state.anomalies ?? 0));
-    say(this._figures.drifts, count(lasting.drifts));
-    say(this._figures.digest, (newest?.digest ?? state.digest ?? "").slice(0, 12));
-    put(this._figures.digest, "title", newest?.digest ?? state.digest);
+    say(this._figures.drifts, count(Object.values(state.drifts ?? {}).reduce((sum, n) => sum + n, 0)));
+    say(this._figures.digest, result.digest.slice(0, 12));
+    put(this._figures.digest, "title", result.digest);
     say(this._age, ageOf(receivedAgo, newest));
-    const called = stateOf({ ...lasting, state: newest?.learning ?? state.learning, offset: state.offset, is_anomaly: newest?.is_anomaly }, Date.now() / 1000);
+    this._mark(stateOf({
+      state: result.learning,
+      offset: result.offset,
+      is_anomaly: result.is_anomaly,
+      last_anomaly: later(this._anomaly, state.last_anomaly),
+      last_drift: later(this._drift, state.last_drift),
+      silence_after_seconds: state.signals?.silence_alarm_after_seconds,
+      received_at: Number.isFinite(receivedAgo) ? new Date(Date.now() - receivedAgo * 1000).toISOString() : null,
+    }, Date.now() / 1000));
+  }
+
+  /** Remember what is notable in results that the state does not tell of yet. */
+  note(results) {
+    for (const result of results) {
+      if (result.is_anomaly) this._anomaly = result;
+      if (result.drift?.length) this._drift = result;
+    }
+  }
+
+  _mark(called) {
     this._badge.hidden = false;
     if (setBadge(this._badge, called)) {
       if (this._state !== null) announce(`${this._title.textContent}: ${STATES[called].label}`);
@@ -56,4 +83,8 @@ export class Header {
 function ageOf(receivedAgo, newest) {
   if (Number.isFinite(receivedAgo)) return `last update ${ago(receivedAgo)}`;
   return newest ? `newest event ${time(Date.parse(newest.ts) / 1000)}` : "no events yet";
+}
+
+function later(a, b) {
+  return (a?.offset ?? 0) > (b?.offset ?? 0) ? a : b;
 }

@@ -60,13 +60,12 @@ export class Quality {
 
   /** @param {any} metrics as the API has them */
   update(metrics) {
-    const { window: recent = {}, overall = {} } = metrics;
-    const size = metrics.window_size ?? recent.size;
+    const { window: recent = {}, overall = {}, window_size: size } = metrics;
     const names = Object.keys(overall).filter((name) => typeof overall[name] === "number" || overall[name] === null);
-    const known = names.length > 0 && metrics.labelled > 0;
+    const known = names.length > 0 && metrics.labeled > 0;
     this._table.hidden = !known;
     if (!known) return;
-    say(this._hint, `${count(metrics.labelled)} of ${count(metrics.events)} events labelled · ${metrics.task ?? "no task"}`);
+    say(this._hint, `${count(metrics.labeled)} of ${count(metrics.events)} events labeled · ${metrics.task ?? "no task"}`);
     say(this._window, typeof size === "number" ? `Last ${count(size)}` : "Recent");
     while (this._body.childElementCount > names.length) this._body.lastChild.remove();
     names.forEach((name, i) => {

@@ -142,6 +142,7 @@ export class StreamPage {
   _newer(results) {
     const begun = this._series.last !== null;
     this._series.append(results);
+    this._header.note(results);
     if (begun) this._updatedAt = Date.now() / 1000;
     if (!begun) this._first();
     this._redraw();
@@ -193,23 +194,9 @@ export class StreamPage {
   /** What changes with time alone. */
   _tick() {
     if (!this._state) return;
-    const items = this._series.items;
-    const newest = items.at(-1)?.result;
-    const [from, to] = this._drawn?.sight ?? [0, 0];
-    const drifts = this._columns ? this._columns.drifts.filter((i) => i >= from && i < to).length : 0;
-    const last = (test) => {
-      for (let i = items.length - 1; i >= Math.max(0, items.length - 200); i -= 1) if (test(items[i].result)) return items[i].result;
-      return null;
-    };
+    const newest = this._series.items.at(-1)?.result;
     const age = Date.now() / 1000 - this._updatedAt;
-    const received = Number.isNaN(this._updatedAt) ? null : new Date(this._updatedAt * 1000).toISOString();
-    this._header.update(this._state, newest, {
-      drifts,
-      last_anomaly: last((r) => r.is_anomaly),
-      last_drift: last((r) => r.drift?.length),
-      silence_after_seconds: this._stream?.spec.silence_after_seconds ?? null,
-      received_at: received,
-    }, age);
+    this._header.update(this._state, newest, age);
   }
 
   _show(change) {
