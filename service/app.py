@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import logs
-from service.api import errors, events, live, operations, overview, streams, templates
+from service.api import dashboard, errors, events, live, operations, overview, streams, templates
 from service.api.state import Api
 from service.errors import SettingsError
 from service.journal.base import Journal
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.api = Api(settings, Metrics())
     # Routes are tried in this order, so what is asked most often comes first.
-    for module in (events, live, streams, overview, templates, operations):
+    for module in (events, live, streams, overview, templates, operations, dashboard):
         app.include_router(module.router)
     errors.install(app)
     return app

@@ -1,0 +1,100 @@
+/** What is drawn over and under the lines: warming, the threshold, anomalies and drifts. */
+
+const RADIUS = 4;
+
+/** Shade the stretches in which there was nothing to compare with yet. */
+export function drawWarming(u, columns, colors) {
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.fillStyle = colors.wash;
+  for (const [from, to] of columns.warming) {
+    const left = clamp(u.valToPos(columns.x[from], "x", true), bbox);
+    const right = clamp(u.valToPos(columns.x[to], "x", true), bbox);
+    if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+  }
+  ctx.restore();
+}
+
+function clamp(position, bbox) {
+  return Math.min(Math.max(position, bbox.left), bbox.left + bbox.width);
+}
+
+/**
+ * Draw a drift as a line with a diamond, an anomaly as a disk, and the threshold of the score.
+ * @param {any} u the chart
+ * @param {1 | 2} kind 1 for the score, 2 for the value
+ */
+export function drawMarks(u, columns, colors, kind, threshold) {
+  const ratio = devicePixelRatio || 1;
+  const { ctx } = u;
+  ctx.save();
+  ctx.beginPath();
+  // A disk at the edge is shown whole.
+  ctx.rect(u.bbox.left - 6 * ratio, u.bbox.top - 14 * ratio, u.bbox.width + 12 * ratio, u.bbox.height + 20 * ratio);
+  ctx.clip();
+  if (kind === 1 && threshold !== null) drawThreshold(u, colors, threshold, ratio);
+  drawDrifts(u, columns, colors, ratio);
+  drawAnomalies(u, columns, colors, kind === 1 ? columns.score : columns.value, ratio);
+  ctx.restore();
+}
+
+function drawThreshold(u, colors, threshold, ratio) {
+  const { ctx, bbox } = u;
+  const y = Math.round(u.valToPos(threshold, "y", true)) + 0.5;
+  ctx.strokeStyle = colors.bad;
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([4 * ratio, 4 * ratio]);
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+
+function* inSight(u, columns, indexes) {
+  const { min, max } = u.scales.x;
+  for (const i of indexes) if (columns.x[i] >= min && columns.x[i] <= max) yield i;
+}
+
+function drawDrifts(u, columns, colors, ratio) {
+  const { ctx, bbox } = u;
+  ctx.strokeStyle = colors.drift;
+  ctx.fillStyle = colors.drift;
+  ctx.lineWidth = 1.5 * ratio;
+  const size = 5 * ratio;
+  for (const i of inSight(u, columns, columns.drifts)) {
+    const x = Math.round(u.valToPos(columns.x[i], "x", true));
+    ctx.setLineDash([2 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top - 2 * size);
+    ctx.lineTo(x + size, bbox.top - size);
+    ctx.lineTo(x, bbox.top);
+    ctx.lineTo(x - size, bbox.top - size);
+    ctx.fill();
+  }
+}
+
+/** All disks are one path: there may be thousands. */
+function drawAnomalies(u, columns, colors, heights, ratio) {
+  const { ctx, bbox } = u;
+  ctx.beginPath();
+  let some = false;
+  for (const i of inSight(u, columns, columns.anomalies)) {
+    const x = u.valToPos(columns.x[i], "x", true);
+    const y = heights[i] === null ? bbox.top + bbox.height : u.valToPos(heights[i], "y", true);
+    ctx.moveTo(x + RADIUS * ratio, y);
+    ctx.arc(x, y, RADIUS * ratio, 0, 7);
+    some = true;
+  }
+  if (!some) return;
+  ctx.fillStyle = colors.bad;
+  ctx.strokeStyle = colors.surface;
+  ctx.lineWidth = 1.5 * ratio;
+  ctx.stroke();
+  ctx.fill();
+}

@@ -1,0 +1,77 @@
+/** What part of a stream is looked at: kept in the address, so that it can be sent to someone. */
+
+import { indexAt } from "./series.js";
+
+export const LASTS = [100, 500, 2_000, 10_000];
+const DEFAULT_LAST = 500;
+
+/**
+ * @typedef {object} View
+ * @property {number} last how many events, while following the newest
+ * @property {[number, number] | null} fixed from and to, in the unit of the axis
+ * @property {string | null} feature
+ * @property {"time" | "event" | null} axis null leaves it to the data
+ */
+
+/** Read a view from the query of the address; what makes no sense is left out. @returns {View} */
+export function parseView(query) {
+  const asked = new URLSearchParams(query);
+  const last = Number(asked.get("last"));
+  const axis = ["time", "event"].includes(asked.get("axis")) ? asked.get("axis") : null;
+  const read = (text) => (axis === "event" ? Number(text ?? NaN) : Date.parse(text ?? "") / 1000);
+  const [from, to] = [read(asked.get("from")), read(asked.get("to"))];
+  return {
+    last: LASTS.includes(last) ? last : DEFAULT_LAST,
+    fixed: from < to ? [from, to] : null,
+    feature: asked.get("feature"),
+    axis,
+  };
+}
+
+/** Write a view as the query of an address. */
+export function formatView(view, axis) {
+  const query = new URLSearchParams();
+  if (view.feature !== null) query.set("feature", view.feature);
+  if (view.fixed) {
+    const write = (v) => (axis === "event" ? String(Math.round(v)) : new Date(v * 1000).toISOString());
+    query.set("from", write(view.fixed[0]));
+    query.set("to", write(view.fixed[1]));
+    query.set("axis", axis);
+  } else {
+    if (view.last !== DEFAULT_LAST) query.set("last", String(view.last));
+    if (view.axis) query.set("axis", view.axis);
+  }
+  return query.toString();
+}
+
+/** The range of x that a view shows. @returns {[number, number]} */
+export function rangeOf(view, x) {
+  if (view.fixed) return view.fixed;
+  if (!x.length) return [0, 1];
+  const to = x[x.length - 1];
+  const from = x[Math.max(0, x.length - view.last)];
+  return from < to ? [from, to] : [to - 0.5, to + 0.5];
+}
+
+/** The indexes `[from, to)` of what lies in a range. */
+export function indexesIn(x, [from, to]) {
+  let end = indexAt(x, to);
+  while (end < x.length && x[end] <= to) end += 1;
+  return [indexAt(x, from), end];
+}
+
+/** Move a range by a share of its width, but not off the data. @returns {[number, number]} */
+export function moved([from, to], share, x) {
+  const width = to - from;
+  const low = Math.min(x[0], x[x.length - 1] - width);
+  const start = Math.min(Math.max(from + share * width, low), Math.max(low, x[x.length - 1] - width));
+  return [start, start + width];
+}
+
+/** Make a range narrower or wider about its middle. @returns {[number, number]} */
+export function zoomed([from, to], factor, x) {
+  const middle = (from + to) / 2;
+  const half = ((to - from) * factor) / 2;
+  if (x.length > 1 && 2 * half >= x[x.length - 1] - x[0]) return [x[0], x[x.length - 1]];
+  return [middle - half, middle + half];
+}
