@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast,
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from learners.base import Indicator, Learner, Stateful
+from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.indicators.kswin import Kswin
+from learners.indicators.missing_values import MissingValues
+from learners.indicators.page_hinkley import PageHinkley
+from learners.indicators.silence import Silence
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
@@ -22,7 +27,12 @@ LEARNERS: Mapping[str, type[Learner]] = {
 }
 
 INDICATORS: Mapping[str, type[Indicator]] = {
+    "adwin": Adwin,
     "anomaly_likelihood": AnomalyLikelihood,
+    "kswin": Kswin,
+    "missing_values": MissingValues,
+    "page_hinkley": PageHinkley,
+    "silence": Silence,
 }
 
 T = TypeVar("T", bound=Stateful)

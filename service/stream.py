@@ -125,7 +125,7 @@ class Stream:
             score = None if raw is None else min(max(raw, 0.0), 1.0)
             warming = raw is None and self.learning == "warming"
         else:
-            score = None if raw is None else scorer.value()
+            score = scorer.value() if scorer.fresh else None
             warming = scorer.warming
         # Who tells labels apart may never have a score, and has no need to wait for one.
         warming = warming and prediction.label is None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learners.base import Arrays, Features, Indicator, Prediction, Target, check_arrays
+from learners.indicators.watch import check_watch, watched
 from learners.kernels import likelihood as kernels
 from learners.parameters import Layout, allocate, check_range, layout_bytes, require
 
@@ -35,6 +36,8 @@ class AnomalyLikelihood(Indicator):
         Scores after them before the first fit; until then the value is 0.03.
     reestimation_period, history, averaging
         Events between fits; scores fitted; scores in a trailing mean.
+    watch
+        What is taken for the score: `score`, `error`, or `x.` and the name of a feature.
 
     References
     ----------
@@ -51,6 +54,7 @@ class AnomalyLikelihood(Indicator):
         reestimation_period: int = 100,
         history: int = 8640,
         averaging: int = 10,
+        watch: str = "score",
     ) -> None:
         require(learning_period >= 0, "learning_period", learning_period, "0 or more")
         require(estimation_samples >= 1, "estimation_samples", estimation_samples, "1 or more")
@@ -62,6 +66,8 @@ class AnomalyLikelihood(Indicator):
         self.reestimation_period = reestimation_period
         self.history = history
         self.averaging = averaging
+        self.watch = check_watch(watch)
+        self.fresh = False
         arrays = allocate(_layout(history))
         self.scores, self.metric_values = arrays["scores"], arrays["metric_values"]
         self.counts, self.state = arrays["counts"], arrays["state"]
@@ -78,8 +84,11 @@ class AnomalyLikelihood(Indicator):
     def update(
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
-        """Take in one event; a prediction without a score changes nothing."""
-        if prediction.score is None:
+        """Take in one event; one without what is watched changes nothing."""
+        # Without the detour for the score, which is what nearly everyone watches.
+        score = prediction.score if self.watch == "score" else watched(self.watch, prediction, x, y)
+        self.fresh = score is not None
+        if score is None:
             return
         kernels.likelihood_update(
             self.scores,
@@ -87,13 +96,16 @@ class AnomalyLikelihood(Indicator):
             self.counts,
             self.state,
             self._settings,
-            min(max(prediction.score, -LARGEST_SCORE), LARGEST_SCORE),
+            min(max(score, -LARGEST_SCORE), LARGEST_SCORE),
             self._metric(x),
         )
 
     def value(self) -> float:
         """Return the log likelihood of the last score, in [0, 1]."""
         return float(self.state[kernels.VALUE])
+
+    fresh: bool
+    """Whether the latest event had what is watched."""
 
     @property
     def warming(self) -> bool:

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from learners.base import Arrays, Features, Indicator, Learner, Prediction, StateError, Stateful
+from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.indicators.kswin import Kswin
+from learners.indicators.missing_values import MissingValues
+from learners.indicators.page_hinkley import PageHinkley
+from learners.indicators.silence import Silence
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
@@ -58,6 +63,14 @@ INDICATORS: list[Case] = [
         {"learning_period": 20, "estimation_samples": 20, "history": 100},
         two_features,
     ),
+    (AnomalyLikelihood, {"watch": "x.w"}, two_features),
+    (Adwin, {"clock": 1}, noisy_cycle),
+    (Adwin, {"watch": "x.w", "delta": 0.3}, two_features),
+    (PageHinkley, {"threshold": 1.0}, noisy_cycle),
+    (Kswin, {"window_size": 40, "stat_size": 15}, noisy_cycle),
+    (Kswin, {"watch": "x.v"}, noisy_cycle),
+    (MissingValues, {}, two_features),
+    (Silence, {"window": 10}, two_features),
 ]
 
 

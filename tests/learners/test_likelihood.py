@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_other_scales_are_welcome() -> None:
 @pytest.mark.parametrize(
     "params", [{"history": 0}, {"averaging": 0}, {"averaging": 20, "history": 10}]
 )
-def test_silly_parameters_are_refused(params: dict[str, int]) -> None:
+def test_silly_parameters_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"got .*, expected "):
         AnomalyLikelihood(**params)
 

@@ -258,3 +258,40 @@ def test_a_header_that_no_stream_has_is_refused(field: str, value: Any) -> None:
     with pytest.raises(SnapshotError):
         restored(stream, blob, LIMIT)
     assert stream.digest == digest
+
+
+def drifting(stream: Stream, count: int, begin: int = 0) -> list[dict[str, Any]]:
+    draw = random.Random(begin)
+    return [
+        json.loads(stream.step(event(draw.gauss(5.0 if i > 200 else 0.0, 0.2)), float(i)).line)
+        for i in range(begin, begin + count)
+    ]
+
+
+def test_several_indicators_tell_of_drift_each_in_its_own_name() -> None:
+    watched = ("x.v", "score", "error")
+    spec = spec_of(indicators=[{"kind": "adwin", "watch": each} for each in watched])
+    stream = Stream(spec)
+    results = drifting(stream, 300)
+    (drift,) = next(each["drift"] for each in results if "drift" in each)
+    assert (drift["detector"], drift["watch"]) == ("adwin", "x.v")
+    assert 3 < drift["size"] < 5.5
+    status = stream.status()
+    assert status["drifts"]["adwin"] == sum(len(each.get("drift", ())) for each in results)
+    assert status["last_drift"]["watch"] in watched
+    assert {"adwin_x.v_drifts", "adwin_score_drifts", "adwin_error_drifts"} <= set(stream.signals())
+    twin = revived(snapshot(stream), LIMIT)
+    assert twin.status() == status
+    assert drifting(twin, 100, 300) == drifting(stream, 100, 300)
+
+
+def test_a_labeled_stream_goes_on_from_its_snapshot() -> None:
+    stream = Stream(spec_of(indicators=[]))
+    for i in range(40):
+        stream.step(event(float(i % 5), y=float(i % 9 == 0)), float(i))
+    twin = revived(snapshot(stream), LIMIT)
+    assert twin.status() == stream.status()
+    assert twin.status()["quality"]["task"] == "anomaly"
+    both = [each.step(event(3.0, y=1.0), 40.0).line for each in (stream, twin)]
+    assert both[0] == both[1]
+    assert json.loads(both[0])["quality"] == json.loads(both[1])["quality"]
