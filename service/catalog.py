@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from learners.base import Indicator, Learner, Stateful
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,
 }
