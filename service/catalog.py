@@ -18,10 +18,12 @@ from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,
 }

@@ -17,6 +17,7 @@ from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
@@ -35,6 +36,10 @@ def two_features() -> list[Event]:
     return [({"v": x["v"], "w": t % 7.0, "place": "n"}, t) for x, t in noisy_cycle()]
 
 
+def two_numbers() -> list[Event]:
+    return [({"v": x["v"], "w": t % 7.0}, t) for x, t in noisy_cycle()]
+
+
 SMALL_MEMORY: dict[str, Any] = {
     "columns": 128,
     "active_columns": 12,
@@ -49,12 +54,39 @@ SMALL_MEMORY: dict[str, Any] = {
 }
 WITH_BOOST = SMALL_MEMORY | {"boost": 2.0, "day_of_week": True, "weekend": True}
 
+STANDARD = ({"estimator": "preprocessing.StandardScaler"},)
+HALF_SPACE_TREES: dict[str, Any] = {
+    "estimator": "anomaly.HalfSpaceTrees",
+    "params": {"n_trees": 3, "height": 5, "window_size": 20},
+    "preprocessing": ({"estimator": "preprocessing.MinMaxScaler"},),
+}
+GAUSSIAN: dict[str, Any] = {
+    "estimator": "anomaly.GaussianScorer",
+    "params": {"grace_period": 20},
+}
+HOLT_WINTERS: dict[str, Any] = {
+    "estimator": "time_series.HoltWinters",
+    "params": {"alpha": 0.3, "beta": 0.1, "gamma": 0.2, "seasonality": 7},
+}
+SNARIMAX: dict[str, Any] = {
+    "estimator": "time_series.SNARIMAX",
+    "params": {"p": 3, "d": 1, "q": 2},
+}
+
 LEARNERS: list[Case] = [
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (SequenceMemory, SMALL_MEMORY | {"feature": "w", "horizons": (2,)}, two_features),
     (RollingZScore, {}, noisy_cycle),
     (RollingZScore, {"window": 20, "min_samples": 5}, two_features),
+    (RiverEstimator, HALF_SPACE_TREES, noisy_cycle),
+    (RiverEstimator, HALF_SPACE_TREES, two_numbers),
+    (RiverEstimator, {"estimator": "anomaly.OneClassSVM", "preprocessing": STANDARD}, two_numbers),
+    (RiverEstimator, GAUSSIAN, two_features),
+    (RiverEstimator, GAUSSIAN | {"params": {"window_size": 40, "grace_period": 9}}, noisy_cycle),
+    (RiverEstimator, HOLT_WINTERS, noisy_cycle),
+    (RiverEstimator, SNARIMAX | {"horizon": 3}, noisy_cycle),
+    (RiverEstimator, SNARIMAX | {"feature": "w"}, two_features),
 ]
 INDICATORS: list[Case] = [
     (AnomalyLikelihood, {}, noisy_cycle),
