@@ -120,7 +120,8 @@ export class Charts {
     if (u.select.width < 4) return;
     const range = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this._listener.select(range);
+    // Both charts hear of it, one after the other: neither may move before both have read it.
+    queueMicrotask(() => this._listener.select(range));
   }
 
   _resize() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 from service.client import Client
 from tests.browser.conftest import Opening
 from tests.browser.pages import fill, spike, wave
+from tests.conftest import Serving
 
 
 def barriers(page: Page, axe: str) -> list[str]:
@@ -29,12 +31,12 @@ def test_no_serious_barrier(
     server: str, opening: Opening, axe: str, theme: Literal["light", "dark"]
 ) -> None:
     with Client(server) as client:
-        fill(client, "open-to-all", [*wave(60), spike(60)], title="Open to all")
+        fill(client, f"open-{theme}", [*wave(60), spike(60)], title=f"Open in the {theme}")
     with opening(server, theme=theme) as watched:
         page = watched.page
-        expect(page.get_by_role("link", name="Open to all")).to_be_visible()
+        expect(page.get_by_role("link", name=f"Open in the {theme}")).to_be_visible()
         assert barriers(page, axe) == []
-        page.goto(f"{server}/#/streams/open-to-all")
+        page.goto(f"{server}/#/streams/open-{theme}")
         expect(page.locator("#value-summary")).to_contain_text("61 events")
         assert barriers(page, axe) == []
         page.get_by_role("button", name="Table").first.click()
@@ -46,7 +48,7 @@ def test_no_serious_barrier(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_barrier_for_a_beginner_on_a_telephone(
-    serving: Any, opening: Opening, axe: str, theme: Literal["light", "dark"], tmp_path: Any
+    serving: Serving, opening: Opening, axe: str, theme: Literal["light", "dark"], tmp_path: Path
 ) -> None:
     with serving(tmp_path) as url, opening(url, theme, width=390, height=844) as watched:
         page = watched.page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,7 +96,7 @@ def test_the_theme_is_remembered(server: str, opening: Opening) -> None:
 
 
 @pytest.fixture(scope="module")
-def crowded(serving: Serving, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def crowded(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service with very many streams."""
     with serving(tmp_path_factory.mktemp("crowded")) as url, Client(url) as client:
         for i in range(STREAMS):
