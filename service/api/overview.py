@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -12,8 +13,8 @@ from starlette.responses import Response
 
 from service.api import replies
 from service.api.names import answer
-from service.api.state import ApiState
-from service.journal.base import StreamRow
+from service.api.state import Api, ApiState
+from service.journal.base import StreamChanges, StreamRow
 
 router = APIRouter(prefix="/v1", tags=["streams"], responses=replies.PROBLEMS)
 
@@ -35,8 +36,7 @@ async def get_overview(
     Without a cursor, or with one the service does not know any more, `full` is true and the reply
     holds every stream.
     """
-    seconds = 0.0 if api.draining.is_set() else wait
-    changes = await api.journal.changes(since, seconds)
+    changes = await _changes(api, since, wait)
     return answer(
         {
             "cursor": changes.cursor,
@@ -48,6 +48,18 @@ async def get_overview(
         },
         headers={"Cache-Control": "no-store"},
     )
+
+
+async def _changes(api: Api, since: str | None, seconds: float) -> StreamChanges:
+    """Wait for a change, but no longer than the service goes on."""
+    changes = asyncio.ensure_future(api.journal.changes(since, seconds))
+    drained = asyncio.ensure_future(api.draining.wait())
+    try:
+        await asyncio.wait((changes, drained), return_when=asyncio.FIRST_COMPLETED)
+        return await (changes if changes.done() else api.journal.changes(since))
+    finally:
+        changes.cancel()
+        drained.cancel()
 
 
 def _glance(row: StreamRow) -> dict[str, Any]:

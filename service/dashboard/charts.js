@@ -2,11 +2,14 @@
 
 import { palette } from "./dom.js";
 import { drawMarks, drawWarming } from "./marks.js";
+import { indexesIn } from "./view.js";
 
 const { uPlot } = window;
 const SYNC = "stream";
 const FONT = "12px system-ui, sans-serif";
 const GUTTER = 62;
+/** Above so many events in sight, lines are as thin as they are drawn fastest. */
+const DENSE = 2_000;
 
 export class Charts {
   /**
@@ -48,6 +51,9 @@ export class Charts {
     this._threshold = threshold;
     this._range = range;
     const { x, value, expected, lower, upper, score } = columns;
+    const [from, to] = indexesIn(x, range);
+    for (const series of [this.value.series[1], this.value.series[2], this.score.series[1]])
+      series.width = to - from > DENSE ? 1 : 1.4;
     this._draw(this.value, [x, value, expected, lower, upper]);
     this._draw(this.score, [x, score]);
   }
@@ -120,7 +126,8 @@ export class Charts {
     if (u.select.width < 4) return;
     const range = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this._listener.select(range);
+    // Both charts hear of it, one after the other: neither may move before both have read it.
+    queueMicrotask(() => this._listener.select(range));
   }
 
   _resize() {

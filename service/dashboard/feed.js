@@ -55,7 +55,7 @@ export class Feed {
         if (signal.aborted) return;
         if (!(error instanceof Failure)) throw error;
         if (error.status === 404) return this._listener.gone();
-        if (error.status === 410) this._expired(error.problem);
+        if (error.status === 410 && this._expired(error.problem)) continue;
       }
       if (signal.aborted) return;
       this._listener.link("lost");
@@ -116,11 +116,13 @@ export class Feed {
     this._listener.newer(fresh);
   }
 
+  /** Go on with the oldest result there still is; return whether that is further on. */
   _expired(problem) {
     const oldest = Number(problem.oldest);
-    if (!Number.isFinite(oldest)) return;
-    if (this.last !== null) this._listener.expired(oldest, oldest - 1 - this.last);
+    if (!(oldest > this.last + 1)) return false;
+    this._listener.expired(oldest, oldest - 1 - this.last);
     this.last = oldest - 1;
+    return true;
   }
 
   /** Take results as they come, until the connection breaks; then return or raise. */

@@ -48,8 +48,9 @@ function route() {
 
 function nameTheme() {
   const choice = window.theme.choice;
-  say(themeButton, { system: "Auto", light: "Light", dark: "Dark" }[choice]);
-  put(themeButton, "aria-label", `Theme: ${choice}. Change it`);
+  const shown = { system: "Auto", light: "Light", dark: "Dark" }[choice];
+  say(themeButton, shown);
+  put(themeButton, "aria-label", `Theme: ${shown}`);
 }
 
 document.getElementById("help").addEventListener("click", () => keys.showModal());

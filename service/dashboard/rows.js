@@ -147,6 +147,7 @@ class Row {
 
   hide() {
     if (!this.element.hidden) this.element.hidden = true;
+    put(this.element, "aria-selected", null);
     this._stream = null;
   }
 

@@ -203,7 +203,7 @@ export class StreamPage {
     Object.assign(this._view, change);
     const query = formatView(this._view, this._axis);
     history.replaceState(null, "", `#/streams/${encodeURIComponent(this._name)}${query ? `?${query}` : ""}`);
-    this._redraw();
+    this._draw();
   }
 
   _follow() {

@@ -9,7 +9,7 @@ export class Toolbar {
   constructor(listener) {
     const button = (text, onclick, more = {}) => h("button", { class: "button", type: "button", onclick, ...more }, text);
     this._lasts = LASTS.map((n) => button(n === LASTS.at(-1) ? "All" : count(n), () => listener.last(n), {
-      "aria-pressed": "false", "aria-label": n === LASTS.at(-1) ? "All events that are kept" : `Last ${n} events`,
+      "aria-pressed": "false", "aria-label": n === LASTS.at(-1) ? "All events that are kept" : `Last ${count(n)} events`,
     }));
     this._features = h("select", { "aria-label": "Feature", onchange: () => listener.feature(this._features.value) });
     this._axis = h("select", { "aria-label": "Horizontal axis", onchange: () => listener.axis(this._axis.value) },
