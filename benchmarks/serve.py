@@ -230,7 +230,7 @@ class Round:
 
     def _drain(self) -> None:
         """Wait until what was only received is applied, so that the next measure has no part."""
-        while b"\nsynaptide_partition_lag_events 0.0\n" not in self._metrics():
+        while b'\nsynaptide_partition_lag_events{partition="0"} 0.0\n' not in self._metrics():
             time.sleep(0.05)
 
     def _metrics(self) -> bytes:

@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -17,13 +17,13 @@ from fastapi import FastAPI
 
 from service import logs
 from service.api import dashboard, errors, events, live, operations, overview, streams, templates
+from service.api.requests import CountedRequests
 from service.api.state import Api
 from service.errors import SettingsError
 from service.journal.base import Journal
 from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
 from service.settings import Settings
-from service.stream import Stream
 from service.version import VERSION
 from service.warm import warm
 from service.worker import Worker
@@ -66,10 +66,11 @@ def create_app(settings: Settings) -> FastAPI:
             {"name": "operations", "description": "Health, metrics and version."},
         ],
     )
-    app.state.api = Api(settings, Metrics())
+    app.state.api = Api(settings, Metrics(settings.metrics_max_streams))
     # Routes are tried in this order, so what is asked most often comes first.
     for module in (events, live, streams, overview, templates, operations, dashboard):
         app.include_router(module.router)
+    app.add_middleware(CountedRequests, metrics=app.state.api.metrics)
     errors.install(app)
     return app
 
@@ -83,15 +84,7 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     workers = [
         Worker(journal, partition, settings, api.metrics, pool) for partition in journal.partitions
     ]
-
-    def live_streams() -> Iterable[tuple[str, Stream]]:
-        for worker in workers:
-            for uid, each in list(worker.live.items()):
-                row = journal.stream_by_uid(uid)
-                if row is not None:
-                    yield row.name, each.stream
-
-    api.metrics.watch(journal, live_streams)
+    api.metrics.watch(journal, [worker.live for worker in workers])
     api.open(journal, lambda: all(worker.healthy for worker in workers))
     background = asyncio.create_task(_work(workers, api, pool))
     upkeep = asyncio.gather(_keep_trim(journal), _keep_tidy(workers))
@@ -110,9 +103,12 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
 
 
 async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
+    begun = time.monotonic()
     await asyncio.get_running_loop().run_in_executor(pool, warm)
     _settle_memory()
     api.warm = True
+    for _ in workers:
+        api.metrics.takeover.observe(time.monotonic() - begun)
     await asyncio.gather(*(worker.run() for worker in workers))
 
 

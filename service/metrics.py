@@ -1,42 +1,89 @@
-"""Metrics: counters kept as things happen, and a collector that reads live streams when scraped."""
+"""Metrics: counters kept as things happen, and the rest read when scraped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import heapq
+import platform
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.journal.base import Journal
-from service.stream import Stream
+from service import stream_series
+from service.catalog import LEARNERS
+from service.errors import ResultsExpired, SynaptideError
+from service.journal.base import Journal, StreamRow
+from service.peaks import Peaks
+from service.snapshots import SNAPSHOT_FORMAT
+from service.stream_series import exemplar_labels, see
+from service.version import VERSION
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 MAX_STREAMS = 500
 STEP_SECONDS = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 2.5)
+LATENCY_SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+TAKEOVER_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+CHECKPOINT_BYTES = tuple(4.0**power for power in range(5, 15))
+_EVENT_ID = b'{"event_id":"'
+_EOF = b"# EOF\n"
 
-LiveStreams = Callable[[], Iterable[tuple[str, Stream]]]
+Encode = Callable[[CollectorRegistry], bytes]
+
+
+class Memory(Protocol):
+    """The learners that a worker holds in memory."""
+
+    held_bytes: int
+    limit_bytes: int
+
+    def __len__(self) -> int:
+        """Return how many they are."""
 
 
 class Metrics:
     """Every counter of the process, in one registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_streams: int = MAX_STREAMS) -> None:
         self.registry = CollectorRegistry()
+        self.max_streams = max_streams
+        self.peaks = Peaks()
+        self._journal: Journal | None = None
+        self._count_events()
+        self._count_operations()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def _count_events(self) -> None:
         self.ingested = self._counter(
-            "events_ingested", "Events taken into the journal.", "transport"
+            "events_ingested", "Events taken into the journal.", transport=("http", "websocket")
         )
-        self.rejected = self._counter("events_rejected", "Events not learned from.", "reason")
-        self.scored = self._counter("events_scored", "Events applied, by kind of learner.", "kind")
+        self.rejected = self._counter(
+            "events_rejected",
+            "Events not learned from; a body that is too large counts as one.",
+            reason=("duplicate", "invalid", "refused", "throttled", "too_large"),
+        )
+        self.scored = self._counter(
+            "events_scored", "Events applied, by kind of learner.", kind=LEARNERS
+        )
         self.dead_lettered = self._counter(
-            "events_dead_lettered", "Events set aside because a learner failed on them.", "reason"
-        )
-        self.commits_rejected = self._counter(
-            "commits_rejected", "Commits that failed, after which the worker began again.", "reason"
-        )
-        self.sockets = Gauge(
-            "synaptide_websocket_connections", "Open WebSockets.", registry=self.registry
+            "events_dead_lettered",
+            "Events set aside: refused by a learner, or it failed on them.",
+            reason=("invalid", "raised"),
         )
         self.step_duration = Histogram(
             "synaptide_step_duration_seconds",
@@ -45,80 +92,168 @@ class Metrics:
             buckets=STEP_SECONDS,
             registry=self.registry,
         )
+        latency = Histogram(
+            "synaptide_event_latency_seconds",
+            "Time from an event's acceptance to its result, once for each request or frame.",
+            ["transport"],
+            buckets=LATENCY_SECONDS,
+            registry=self.registry,
+        )
+        self._latency = {each: latency.labels(each) for each in ("http", "websocket")}
+        for kind in LEARNERS:
+            self.step_duration.labels(kind=kind)
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"synaptide_{name}", documentation, labels, registry=self.registry)
+    def _count_operations(self) -> None:
+        self.commits_rejected = self._counter(
+            "commits_rejected",
+            "Commits that failed, after which the worker began again.",
+            reason=("failed", "fenced", "journal-unavailable", "phantom", "stale"),
+        )
+        self.lease_losses = self._counter("lease_losses", "Partitions lost to another worker.")
+        self.dropped = self._counter(
+            "subscriber_dropped_results",
+            "Results a live subscriber was too slow for: they were no longer kept.",
+        )
+        self.requests = self._counter(
+            "http_requests", "Requests answered.", method=(), route=(), status=()
+        )
+        self.sockets = Gauge(
+            "synaptide_websocket_connections", "Open WebSockets.", registry=self.registry
+        )
+        self.takeover = Histogram(
+            "synaptide_takeover_duration_seconds",
+            "Time from owning a partition to applying its log.",
+            buckets=TAKEOVER_SECONDS,
+            registry=self.registry,
+        )
+        self.checkpoint_bytes = Histogram(
+            "synaptide_checkpoint_bytes",
+            "Size of the snapshots that workers take.",
+            buckets=CHECKPOINT_BYTES,
+            registry=self.registry,
+        )
+        self.last_checkpoint = Gauge(
+            "synaptide_last_checkpoint_timestamp_seconds",
+            "When a stream of the partition was last written as a snapshot, or else the start.",
+            ["partition"],
+            registry=self.registry,
+        )
+        Info("synaptide_build", "What is running.", registry=self.registry).info(
+            {
+                "version": VERSION,
+                "python": platform.python_version(),
+                "snapshot_format": str(SNAPSHOT_FORMAT),
+            }
+        )
+
+    def _counter(self, name: str, documentation: str, **labels: Collection[str]) -> Counter:
+        """Make a counter; what is known to be counted begins at 0, so that rates see the first."""
+        made = Counter(f"synaptide_{name}", documentation, tuple(labels), registry=self.registry)
+        if len(labels) == 1:
+            for value in next(iter(labels.values())):
+                made.labels(value)
+        return made
+
+    # What happens
 
     def stepped(self, kind: str, entries: int, seconds: float) -> None:
         """Count a batch of steps."""
         self.scored.labels(kind=kind).inc(entries)
         self.step_duration.labels(kind=kind).observe(seconds / entries)
 
-    def watch(self, journal: Journal, live: LiveStreams) -> None:
-        """Report the journal and the live streams whenever scraped."""
-        self.registry.register(StreamCollector(journal, live))
+    def answered(self, transport: str, stream: str, line: bytes, seconds: float) -> None:
+        """Take in how long the last result of a request took; its event is the exemplar."""
+        labels, end = None, line.find(b'"', len(_EVENT_ID))
+        if line.startswith(_EVENT_ID) and line[end - 1] != 92:  # A backslash.
+            labels = exemplar_labels(line[len(_EVENT_ID) : end].decode(), stream)
+        self._latency[transport].observe(seconds, labels)
 
+    def missed(self, error: SynaptideError, after: int) -> None:
+        """Count what a subscriber missed, if that is why it was cut off."""
+        if isinstance(error, ResultsExpired):
+            self.dropped.inc(max(0, error.facts["oldest"] - 1 - after))
 
-class StreamCollector(Collector):
-    """Reads the streams when asked, so that a deleted stream's series vanish by themselves."""
+    def checkpointed(self, partition: int, size_bytes: int) -> None:
+        """Count a snapshot."""
+        self.checkpoint_bytes.observe(size_bytes)
+        self.last_checkpoint.labels(partition).set(time.time())
 
-    def __init__(self, journal: Journal, live: LiveStreams) -> None:
+    # What is read when scraped
+
+    def watch(self, journal: Journal, memories: Sequence[Memory]) -> None:
+        """Report the journal, its streams and the learners in memory whenever scraped."""
         self._journal = journal
-        self._live = live
+        for partition in journal.partitions:
+            self.last_checkpoint.labels(partition).set(time.time())
+        self.registry.register(EngineCollector(journal, memories, self.max_streams))
+
+    def rows(self, names: Collection[str]) -> list[StreamRow]:
+        """Return the streams of these names, or if there are none, those that get series."""
+        rows = [] if self._journal is None else self._journal.streams()
+        if names:
+            return [row for row in rows if row.name in names]
+        if len(rows) > self.max_streams:
+            return heapq.nlargest(self.max_streams, rows, key=self._urgency)
+        return rows
+
+    def _urgency(self, row: StreamRow) -> tuple[bool, float]:
+        score = row.status.get("anomaly_score") or 0.0
+        peak = self.peaks.of(row.uid) or 0.0
+        return row.status.get("learning") == "quarantined", max(score, peak)
+
+    def expose(self, encode: Encode | None, modern: bool, rows: Iterable[StreamRow]) -> bytes:
+        """Return everything, or without an encoder the series of the streams alone, as text.
+
+        For any thread: it reads what the event loop replaces but never changes.
+        """
+        whole = b"" if encode is None else encode(self.registry).removesuffix(_EOF)
+        streams = [see(row, self.peaks.of(row.uid)) for row in rows]
+        return whole + stream_series.text(streams, modern).encode() + (_EOF if modern else b"")
+
+
+class EngineCollector(Collector):
+    """The journal's partitions, how many streams there are, and the memory of learners."""
+
+    def __init__(self, journal: Journal, memories: Sequence[Memory], max_streams: int) -> None:
+        self._journal = journal
+        self._memories = memories
+        self._max_streams = max_streams
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family at a time."""
-        yield GaugeMetricFamily(
-            "synaptide_partition_lag_events",
-            "Events in the journal that are not yet applied.",
-            value=self._journal.depth(),
-        )
-        yield GaugeMetricFamily(
-            "synaptide_streams", "Streams that exist.", value=len(self._journal.streams())
-        )
-        streams = dict(self._live())
-        yield GaugeMetricFamily(
-            "synaptide_streams_not_exported",
-            "Live streams without series of their own, beyond the limit.",
-            value=max(0, len(streams) - MAX_STREAMS),
-        )
-        loudest = sorted(streams.items(), key=lambda item: -(item[1].standing.anomaly_score or 0.0))
-        yield from _families(dict(loudest[:MAX_STREAMS]))
-
-
-def _families(streams: Mapping[str, Stream]) -> Iterator[Metric]:
-    score = GaugeMetricFamily(
-        "synaptide_anomaly_score", "Score of the last event, 0 to 1.", labels=["stream"]
-    )
-    threshold = GaugeMetricFamily(
-        "synaptide_anomaly_threshold",
-        "Score from which an event is an anomaly.",
-        labels=["stream"],
-    )
-    anomalies = CounterMetricFamily(
-        "synaptide_anomalies", "Events that were anomalies.", labels=["stream"]
-    )
-    offset = CounterMetricFamily(
-        "synaptide_stream_events", "Events applied to the stream.", labels=["stream"]
-    )
-    newest = GaugeMetricFamily(
-        "synaptide_stream_last_event_timestamp_seconds",
-        "Time of the newest event.",
-        labels=["stream"],
-    )
-    signal = GaugeMetricFamily(
-        "synaptide_signal",
-        "A learner's or an indicator's own signal.",
-        labels=["stream", "signal"],
-    )
-    for name, stream in streams.items():
-        if stream.standing.anomaly_score is not None:
-            score.add_metric([name], stream.standing.anomaly_score)
-        threshold.add_metric([name], stream.spec.threshold)
-        anomalies.add_metric([name], stream.standing.anomalies)
-        offset.add_metric([name], stream.offset)
-        if stream.standing.newest is not None:
-            newest.add_metric([name], stream.standing.newest)
-        for key, value in stream.signals().items():
-            signal.add_metric([name, key], value)
-    yield from (score, threshold, anomalies, offset, newest, signal)
+        for name, documentation, value in (
+            (
+                "lag_events",
+                "Events in the journal that are not yet applied.",
+                self._journal.depth(),
+            ),
+            ("owned", "1 for a partition that this process applies.", 1),
+            ("epoch", "How often the partition has had an owner; it fences off former ones.", 1),
+        ):
+            family = GaugeMetricFamily(
+                f"synaptide_partition_{name}", documentation, labels=["partition"]
+            )
+            for partition in self._journal.partitions:
+                family.add_metric([str(partition)], value)
+            yield family
+        total, memories = self._journal.stream_count(), self._memories
+        for name, documentation, value in (
+            ("streams", "Streams that exist.", total),
+            ("streams_in_memory", "Streams whose learner is in memory.", sum(map(len, memories))),
+            (
+                "streams_not_exported",
+                "Streams without series of their own, beyond the limit.",
+                max(0, total - self._max_streams),
+            ),
+            (
+                "learners_memory_bytes",
+                "Memory that the learners in memory hold.",
+                sum(each.held_bytes for each in memories),
+            ),
+            (
+                "learners_memory_limit_bytes",
+                "Memory beyond which the streams that were quiet longest are written out.",
+                sum(each.limit_bytes for each in memories),
+            ),
+        ):
+            yield GaugeMetricFamily(f"synaptide_{name}", documentation, value=value)

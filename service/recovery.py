@@ -69,6 +69,7 @@ class Recovery:
             stream = revived(blob, self._max_snapshot_bytes)
         for record in history:
             repeat(stream, record, len(record.entries), passed_over)
+        stream.standing.take_peak()  # What is done again is no news.
         return stream
 
 

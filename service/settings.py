@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     log_kept_seconds: float = Field(
         7 * 86_400.0, ge=0, description="Age to which the log is kept beyond what recovery needs."
     )
+    metrics_max_streams: int = Field(
+        500, ge=0, description="Streams that have series of their own under /metrics."
+    )
     drain_seconds: float = Field(
         5.0, ge=0, description="How long requests may take to end when the service stops."
     )

@@ -197,8 +197,10 @@ class Worker:
         if duplicates or refused:
             self.metrics.rejected.labels(reason="duplicate").inc(duplicates)
             self.metrics.rejected.labels(reason="refused").inc(refused)
+            self.metrics.dead_lettered.labels(reason="invalid").inc(refused)
         live = work.live
         self.live.measure(live)
+        self.metrics.peaks.note(work.row.uid, live.stream.standing.take_peak())
         new = live.stream.offset - live.snapshot_offset
         age = time.monotonic() - live.snapshot_at
         due = new >= live.stream.spec.snapshot_every_events
@@ -231,6 +233,7 @@ class Worker:
         blob = await loop.run_in_executor(self._pool, snapshot, work.live.stream)
         work.snapshots.append(NewSnapshot(blob, kept))
         work.live.snapshot_taken()
+        self.metrics.checkpointed(self.partition, len(blob))
 
     # Commands
 

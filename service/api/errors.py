@@ -12,7 +12,8 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import SynaptideError
+from service.api.state import api_of
+from service.errors import SynaptideError, TooLarge
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ def reply(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Res
 async def refused(request: Request, error: Exception) -> Response:
     """Answer a refusal of our own."""
     assert isinstance(error, SynaptideError)
+    if isinstance(error, TooLarge):
+        api_of(request).metrics.rejected.labels(reason="too_large").inc()
     headers = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))

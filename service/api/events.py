@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -107,7 +108,7 @@ async def post_events(stream: StreamName, request: Request) -> Response:
     journal = api.writable()
     uid = (await stream_or_made(api, stream)).uid
     if form == "one":
-        return await _post_one(api, uid, body, ack)
+        return await _post_one(api, stream, uid, body, ack)
     batch = await (parse_lines(body) if form == "lines" else parse_array(body))
     problems = batch.problems
     if problems:
@@ -117,11 +118,13 @@ async def post_events(stream: StreamName, request: Request) -> Response:
                 f"{len(problems)} of {len(batch.items)} events are invalid, so none was taken",
                 errors=[item for problem in problems[:100] for item in problem["errors"]],
             )
-    events = batch.events
+    events, begun = batch.events, time.perf_counter()
     positions = await _append(api, uid, events, ack) if events else []
     if ack != "applied":
         return _accepted(batch, len(events))
     replies = [line for position in positions for line in await journal.replies(position)]
+    if replies:
+        api.metrics.answered("http", stream, replies[-1], time.perf_counter() - begun)
     lines, refused = merge(batch, replies)
     status = 207 if 0 < refused < len(lines) else 422 if refused else 200
     if form == "lines":
@@ -129,16 +132,18 @@ async def post_events(stream: StreamName, request: Request) -> Response:
     return Response(b"[" + b",".join(lines) + b"]", status, media_type=JSON)
 
 
-async def _post_one(api: Api, uid: int, body: bytes, ack: Ack) -> Response:
+async def _post_one(api: Api, stream: str, uid: int, body: bytes, ack: Ack) -> Response:
     try:
         event = parse_event(body)
     except InvalidInput:
         api.metrics.rejected.labels(reason="invalid").inc()
         raise
+    begun = time.perf_counter()
     (position,) = await _append(api, uid, (event,), ack)
     if ack != "applied":
         return answer({"accepted": 1}, 202)
     (line,) = await api.journal.replies(position)
+    api.metrics.answered("http", stream, line, time.perf_counter() - begun)
     if line.startswith(b'{"status"'):
         return Response(line, 422, media_type="application/problem+json")
     return Response(line, media_type=JSON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -20,7 +21,7 @@ from service.api.names import StreamName
 from service.api.state import Api, ApiState, api_of
 from service.api.templates import stream_or_made
 from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideError
-from service.journal.base import Journal
+from service.journal.base import Journal, StreamRow
 from service.schemas import Wire, invalid, parse_frame
 
 router = APIRouter(prefix="/v1/streams", tags=["events"], responses=replies.PROBLEMS)
@@ -84,6 +85,7 @@ async def _events(api: Api, uid: int, after: int) -> AsyncIterator[bytes]:
             )
             after += len(lines)
     except SynaptideError as error:
+        api.metrics.missed(error, after)
         yield b"event: problem\ndata: %b\n\n" % to_json(error.problem())
 
 
@@ -123,13 +125,13 @@ async def _serve(api: Api, stream: str, websocket: WebSocket) -> None:
     await websocket.accept()
     try:
         journal = api.writable()
-        uid = (await stream_or_made(api, stream)).uid
+        row = await stream_or_made(api, stream)
     except SynaptideError as error:
         await websocket.send_text(to_json(error.problem() | {"type": "problem"}).decode())
         await websocket.close(1008, error.code)
         return
     with api.metrics.sockets.track_inprogress():
-        await Session(api, journal, uid, websocket).run()
+        await Session(api, journal, row, websocket).run()
 
 
 def _same_origin(websocket: WebSocket) -> bool:
@@ -157,14 +159,14 @@ class Closed(Exception):
 class Session:
     """One socket: frames are read, appended and answered in order."""
 
-    def __init__(self, api: Api, journal: Journal, uid: int, websocket: WebSocket) -> None:
+    def __init__(self, api: Api, journal: Journal, row: StreamRow, websocket: WebSocket) -> None:
         self._api = api
         self._journal = journal
-        self._uid = uid
+        self._uid, self._name = row.uid, row.name
         self._websocket = websocket
         # What the queue could never hold would be waited for without end.
         self._credits = min(api.settings.socket_credits, api.settings.max_queued_entries)
-        self._answers: asyncio.Queue[tuple[int, Batch, list[int]]] = asyncio.Queue()
+        self._answers: asyncio.Queue[tuple[int, Batch, list[int], float]] = asyncio.Queue()
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -263,6 +265,7 @@ class Session:
         events, problems = batch.events, batch.problems
         if problems:
             self._api.metrics.rejected.labels(reason="invalid").inc(len(problems))
+        begun = time.perf_counter()
         try:
             positions = await self._append_patiently(events) if events else []
         except SynaptideError as error:
@@ -270,7 +273,7 @@ class Session:
             return
         self._credits -= len(batch.items)
         self._api.metrics.ingested.labels(transport="websocket").inc(len(events))
-        self._answers.put_nowait((seq, batch, positions))
+        self._answers.put_nowait((seq, batch, positions, begun))
 
     async def _append_patiently(self, events: list[Any]) -> list[int]:
         """Wait while the queue is full: not reading on is what slows a client down."""
@@ -282,13 +285,13 @@ class Session:
 
     async def _answer(self) -> None:
         while True:
-            seq, batch, positions = await self._answers.get()
+            seq, batch, positions, begun = await self._answers.get()
             try:
-                await self._answer_one(seq, batch, positions)
+                await self._answer_one(seq, batch, positions, begun)
             finally:
                 self._answers.task_done()
 
-    async def _answer_one(self, seq: int, batch: Batch, positions: list[int]) -> None:
+    async def _answer_one(self, seq: int, batch: Batch, positions: list[int], begun: float) -> None:
         replies: list[bytes] = []
         try:
             for position in positions:
@@ -298,6 +301,9 @@ class Session:
             return
         finally:
             self._credits += len(batch.items)
+        if replies:
+            seconds = time.perf_counter() - begun
+            self._api.metrics.answered("websocket", self._name, replies[-1], seconds)
         lines, _ = merge(batch, replies)
         text = b'{"type":"results","seq":%d,"credits":%d,"results":[%b]}' % (
             seq,
@@ -317,6 +323,7 @@ class Session:
         self._following = asyncio.create_task(self._send_live(after))
 
     async def _send_live(self, after: int) -> None:
+        first = after
         try:
             while True:
                 lines = await self._journal.results(
@@ -327,6 +334,8 @@ class Session:
                     await self._send_text(text)
                     after += len(lines)
         except SynaptideError as error:
+            if after > first:
+                self._api.metrics.missed(error, after)
             await self._refuse(error, None)
 
     async def _refuse(self, error: SynaptideError, seq: Any) -> None:

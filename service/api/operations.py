@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import PlainTextResponse, Response
 
@@ -37,11 +39,31 @@ async def readyz(api: ApiState) -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/metrics", operation_id="get_metrics", response_class=PlainTextResponse)
-async def metrics(request: Request, api: ApiState) -> Response:
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    response_class=PlainTextResponse,
+    responses={"4XX": replies.PROBLEMS["4XX"]},
+)
+async def metrics(
+    request: Request,
+    api: ApiState,
+    stream: Annotated[
+        list[str] | None,
+        Query(
+            max_length=1_000,
+            description="Only the series of these streams, nothing else.",
+            examples=[["boiler"]],
+        ),
+    ] = None,
+) -> Response:
     """Return metrics for Prometheus."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(api.metrics.registry), headers={"Content-Type": content_type})
+    modern = content_type.startswith("application/openmetrics-text")
+    rows = api.metrics.rows(frozenset(stream or ()))
+    # In a thread, so that no event waits until thousands of lines are written.
+    body = await asyncio.to_thread(api.metrics.expose, None if stream else encode, modern, rows)
+    return Response(body, headers={"Content-Type": content_type})
 
 
 @router.get("/version", operation_id="get_version", responses={200: {"model": replies.VersionView}})

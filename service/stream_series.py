@@ -1,0 +1,253 @@
+"""The series of each stream, written as text when scraped.
+
+They are read from the journal's rows, so that a stream that is quiet, and not in memory, keeps its
+series, and a deleted one loses them. prometheus_client needs some 6 microseconds a sample, which
+hundreds of streams with dozens of samples would make a third of a second; plain strings do not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from service.journal.base import StreamRow
+
+STATES = ("warming", "learning", "paused", "quarantined")
+MAX_EXEMPLAR_CHARACTERS = 128
+"""Of the names and values of an exemplar's labels together, says OpenMetrics."""
+
+
+@lru_cache(maxsize=16_384)
+def _threshold(spec: bytes) -> float:
+    return float(from_json(spec)["threshold"])
+
+
+@dataclass(slots=True)
+class Seen:
+    """A stream as a scrape sees it."""
+
+    name: str
+    offset: int
+    threshold: float
+    status: Mapping[str, Any]
+    peak: float | None
+
+
+def see(row: StreamRow, peak: float | None) -> Seen:
+    """Read a row once, because the event loop may write to it meanwhile."""
+    return Seen(row.name, row.offset, _threshold(row.spec), row.status, peak)
+
+
+Sample = tuple[str, float | None]
+"""Labels besides the stream's, as text that begins with a comma, and a value."""
+Samples = Callable[[Seen], Iterable[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric of streams: its name, and how its samples are found."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    documentation: str
+    samples: Samples
+
+    def lines(self, streams: Sequence[Seen], modern: bool) -> Iterator[str]:
+        """Write the family in the text format, or if `modern` in that of OpenMetrics."""
+        suffix = "_total" if self.kind == "counter" else ""
+        full = f"synaptide_{self.name}{suffix}"
+        shown = f"synaptide_{self.name}" if modern else full
+        yield f"# HELP {shown} {self.documentation}\n# TYPE {shown} {self.kind}\n"
+        exemplars = modern and self.name == "anomalies"
+        for stream in streams:
+            begin = f'{full}{{stream="{stream.name}"'
+            tail = _exemplar(stream) if exemplars else ""
+            for labels, value in self.samples(stream):
+                if value is not None and math.isfinite(value):
+                    yield f"{begin}{labels}}} {value!r}{tail}\n"
+
+
+def text(streams: Sequence[Seen], modern: bool) -> str:
+    """Return the series of streams."""
+    return "".join(line for family in FAMILIES for line in family.lines(streams, modern))
+
+
+def exemplar_labels(event_id: str, stream: str) -> dict[str, str] | None:
+    """Return what leads from a metric to an event, unless that is too long."""
+    labels = {"event_id": event_id, "stream": stream}
+    if sum(map(len, labels)) + len(event_id) + len(stream) > MAX_EXEMPLAR_CHARACTERS:
+        del labels["stream"]
+    return labels if len("event_id") + len(event_id) <= MAX_EXEMPLAR_CHARACTERS else None
+
+
+def _exemplar(stream: Seen) -> str:
+    """Return the exemplar that names the newest anomaly."""
+    anomaly = stream.status.get("last_anomaly")
+    labels = anomaly and exemplar_labels(str(anomaly["event_id"]), stream.name)
+    if not labels:
+        return ""
+    said = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f" # {{{said}}} 1.0"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+@lru_cache(maxsize=4_096)
+def _label(name: str, value: str) -> str:
+    return f',{name}="{_escaped(value)}"'
+
+
+# How samples are found
+
+
+def _status(key: str, seen: Seen) -> Iterable[Sample]:
+    return (("", seen.status.get(key)),)
+
+
+def _count(key: str, seen: Seen) -> Iterable[Sample]:
+    return (("", seen.status.get(key, 0)),)
+
+
+def _forecast(key: str, seen: Seen) -> Iterable[Sample]:
+    return (("", (seen.status.get("forecast") or {}).get(key)),)
+
+
+def _time(key: str, seen: Seen) -> Iterable[Sample]:
+    said = seen.status.get(key)
+    return (("", None if said is None else datetime.fromisoformat(said).timestamp()),)
+
+
+def _table(key: str, label: str, seen: Seen) -> Iterable[Sample]:
+    for name, value in seen.status.get(key, {}).items():
+        yield _label(label, name), value
+
+
+def _quality(seen: Seen) -> Iterable[Sample]:
+    quality = seen.status.get("quality") or {}
+    for scope in ("overall", "window"):
+        for metric, value in quality.get(scope, {}).items():
+            yield _label("metric", metric) + _label("scope", scope), value
+
+
+def _error_ratio(seen: Seen) -> Iterable[Sample]:
+    accuracy = ((seen.status.get("quality") or {}).get("window") or {}).get("accuracy")
+    return (("", None if accuracy is None else 1.0 - accuracy),)
+
+
+def _learning(seen: Seen) -> Iterable[Sample]:
+    state = seen.status.get("learning", "warming")
+    return ((_label("state", each), float(each == state)) for each in STATES)
+
+
+def _should_stop(seen: Seen) -> Iterable[Sample]:
+    said = seen.status.get("signals", {}).get("should_stop", 0.0)
+    return (("", float(said > 0 or seen.status.get("learning") == "paused")),)
+
+
+FAMILIES = (
+    Family(
+        "anomaly_score",
+        "gauge",
+        "Score of the last event, 0 to 1.",
+        partial(_status, "anomaly_score"),
+    ),
+    Family(
+        "anomaly_score_max",
+        "gauge",
+        "Highest score of the last 60 to 70 seconds, so that no scrape misses a spike.",
+        lambda seen: (("", seen.peak),),
+    ),
+    Family(
+        "anomaly_threshold",
+        "gauge",
+        "Score from which an event is an anomaly.",
+        lambda seen: (("", seen.threshold),),
+    ),
+    Family("anomalies", "counter", "Events that were anomalies.", partial(_count, "anomalies")),
+    Family(
+        "stream_events",
+        "counter",
+        "Events applied to the stream.",
+        lambda seen: (("", seen.offset),),
+    ),
+    Family(
+        "stream_last_event_timestamp_seconds",
+        "gauge",
+        "When the service received the newest event.",
+        partial(_time, "received_at"),
+    ),
+    Family(
+        "stream_newest_event_time_seconds",
+        "gauge",
+        "The newest event's own time, which may lie far back when history is replayed.",
+        partial(_time, "newest_ts"),
+    ),
+    Family(
+        "learning_state",
+        "gauge",
+        "1 for what the stream is doing, 0 for the other states.",
+        _learning,
+    ),
+    Family(
+        "stream_should_stop",
+        "gauge",
+        "1 while early stopping holds that learning does not pay.",
+        _should_stop,
+    ),
+    Family(
+        "observed",
+        "gauge",
+        "Value of the first feature in the last event.",
+        partial(_forecast, "observed"),
+    ),
+    Family(
+        "prediction",
+        "gauge",
+        "What was predicted of that value, one event ahead.",
+        partial(_forecast, "yhat"),
+    ),
+    Family(
+        "prediction_lower",
+        "gauge",
+        "Lower end of the band predicted for that value.",
+        partial(_forecast, "yhat_lower"),
+    ),
+    Family(
+        "prediction_upper",
+        "gauge",
+        "Upper end of the band predicted for that value.",
+        partial(_forecast, "yhat_upper"),
+    ),
+    Family(
+        "drifts_detected", "counter", "Drifts, by detector.", partial(_table, "drifts", "detector")
+    ),
+    Family(
+        "labeled_events", "counter", "Events judged by their label.", partial(_count, "labeled")
+    ),
+    Family(
+        "quality",
+        "gauge",
+        "Prequential quality over all labeled events or over the last 1000.",
+        _quality,
+    ),
+    Family(
+        "stream_error_rolling_ratio",
+        "gauge",
+        "Share of the last 1000 labeled events that were given the wrong class.",
+        _error_ratio,
+    ),
+    Family(
+        "signal",
+        "gauge",
+        "A learner's or an indicator's own signal.",
+        partial(_table, "signals", "signal"),
+    ),
+)
