@@ -146,6 +146,11 @@ class Learner(Stateful, base.Base, ABC):
     """Whether `get_state` holds all there is; a learner without is recovered from its log."""
 
     @classmethod
+    def state_is_kept(cls, **params: Any) -> bool:
+        """Return what `keeps_state` of a learner with these parameters will be."""
+        return cls.keeps_state
+
+    @classmethod
     @abstractmethod
     def memory_bytes(cls, **params: Any) -> int:
         """Return the most bytes that a learner with these parameters will ever hold."""

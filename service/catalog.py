@@ -121,4 +121,4 @@ def memory_bytes(params: Params) -> int:
 
 def keeps_state(params: Params) -> bool:
     """Return whether a learner's state can be taken out and put back."""
-    return LEARNERS[params.kind].keeps_state
+    return LEARNERS[params.kind].state_is_kept(**params.values())

@@ -1,4 +1,4 @@
-"""The command `demo`: a live service that learns from a real stream while you watch."""
+"""The command `demo`: a live service that learns from real streams while you watch."""
 
 from __future__ import annotations
 
@@ -10,29 +10,40 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 from rich.console import Console
 from rich.table import Table
 
-from service.client import Client
-from service.commands import DEFAULT_SPEC
+from service.client import Client, is_refused
+from service.demo_streams import Source, sources
 from service.errors import SynaptideError
-from service.progress import progress
-from service.replay import chunked
-from service.rows import EventFile
+from service.progress import Tick, progress
 from service.transport import Json
 
 STREAM = "water-flow"
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 EPISODES_SHOWN = 10
-_CHUNK_EVENTS = 32
+_CHUNK_EVENTS = 64
 _JOINED_HOURS = 12.0
 _ADDRESS = re.compile(r"http://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the service said of a stream."""
+
+    results: list[Json]
+    seconds: float
+    quality: Json
 
 
 class DemoError(SynaptideError):
@@ -51,8 +62,10 @@ def demo(arguments: argparse.Namespace) -> int:
             with console.status("Starting the service and compiling its learners …"):
                 client = _ready(process, log)
             with client:
-                results, seconds = _learn(client)
-                _report(console, client.url, results, seconds)
+                chosen = sources()
+                told = _learn(client.url, chosen)
+                _check(told[STREAM].results)
+                _report(console, client.url, chosen, told)
             if not arguments.exit:
                 console.print("\nServing until Ctrl-C.")
                 _wait(process, log)
@@ -117,46 +130,82 @@ def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
     raise _ended(process, log)
 
 
-def _learn(client: Client) -> tuple[list[Json], float]:
-    """Replay the water flow through the service; return results and how long they took."""
-    from river.datasets import WaterFlow
+def _learn(url: str, chosen: Sequence[Source]) -> dict[str, Told]:
+    """Replay the streams side by side; return what came of each."""
+    with (
+        progress("Learning", sum(source.count for source in chosen)) as tick,
+        ThreadPoolExecutor(len(chosen)) as pool,
+    ):
+        learned = Learned(tick)
+        told = list(pool.map(lambda source: _replay(url, source, learned), chosen))
+    return {source.name: each for source, each in zip(chosen, told, strict=True)}
 
-    source = WaterFlow()
-    client.create_stream(STREAM, DEFAULT_SPEC | {"title": "Water flow in a pipeline, liters/s"})
+
+class Learned:
+    """How many events all streams have learned from."""
+
+    def __init__(self, tick: Tick) -> None:
+        self._tick, self._count, self._lock = tick, 0, Lock()
+
+    def add(self, events: int) -> None:
+        """Show that there are more."""
+        with self._lock:
+            self._count += events
+            self._tick(self._count, self._count)
+
+
+def _replay(url: str, source: Source, learned: Learned) -> Told:
     results: list[Json] = []
     begun = time.monotonic()
-    with (
-        EventFile(source.path, ["Water flow [l/s]"], "Time") as rows,
-        progress("Learning", source.n_samples) as tick,
-    ):
-        for chunk in chunked(rows, events=_CHUNK_EVENTS):
-            events = [
-                {"ts": row.event["ts"], "x": {"flow": flow}}
-                for row in chunk
-                for flow in row.event["x"].values()
-            ]
-            answers = client.post_ndjson(STREAM, events)
-            for event, answer in zip(events, answers, strict=True):
-                results.append(answer | {"flow": event["x"]["flow"]})
-            tick(len(results), len(results))
-    _check(results, source.n_samples)
-    return results, time.monotonic() - begun
+    with Client(url) as client:
+        client.create_stream(source.name, source.spec | {"title": source.title})
+        events = source.events()
+        while chunk := list(islice(events, _CHUNK_EVENTS)):
+            results += client.post_ndjson(source.name, chunk)
+            learned.add(len(chunk))
+        seconds = time.monotonic() - begun
+        quality = client.quality(source.name)["overall"]
+    refused = [each for each in results if is_refused(each)]
+    if refused or len(results) != source.count:
+        got = f"{len(results)} results, {len(refused)} of them refused"
+        raise DemoError(f"{source.name}: got {got}, expected {source.count}")
+    return Told(results, seconds, quality)
 
 
-def _check(results: Sequence[Json], expected: int) -> None:
+def _check(results: Sequence[Json]) -> None:
     """Make sure that every event was scored, from the first score on without a gap."""
     scores = [result.get("anomaly_score") for result in results]
     scored = scores[next((i for i, each in enumerate(scores) if each is not None), 0) :]
     sound = all(each is not None and math.isfinite(each) and 0 <= each <= 1 for each in scored)
-    if len(results) != expected or not sound or results[-1].get("learning") != "learning":
-        raise DemoError(f"got {len(results)} results, expected {expected} with a score each")
+    if not sound or results[-1].get("learning") != "learning":
+        raise DemoError(f"got {len(results)} results, expected a score in each")
 
 
-def _report(console: Console, url: str, results: Sequence[Json], seconds: float) -> None:
+def _report(console: Console, url: str, chosen: Sequence[Source], told: Mapping[str, Told]) -> None:
+    _say(console, f"\nAnomalies in {STREAM}, found without labels:\n")
+    console.print(_anomalies(told[STREAM].results))
+    _say(console, "\nAll streams:\n")
+    console.print(_streams(chosen, told))
+    events = sum(source.count for source in chosen)
+    seconds = max(each.seconds for each in told.values())
+    _say(
+        console,
+        f"Learned from {events:,} events of {len(chosen)} streams one by one in {seconds:.1f} s, "
+        f"{events / seconds:,.0f} events per second over HTTP.",
+    )
+    _say(console, f"\nWatch the streams at {url}/ and read its API at {url}/docs. Things to try:\n")
+    for line in _suggestions(url, told[STREAM].results[-1]["offset"]):
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _anomalies(results: Sequence[Json]) -> Table:
     episodes = merged([result for result in results if result["is_anomaly"]])
     episodes = sorted(episodes, key=lambda each: -each[0]["anomaly_score"])[:EPISODES_SHOWN]
-    table = Table(title=f"Anomalies in {STREAM}", title_justify="left")
-    table.add_column("time")
+    table = Table("time")
     for name in ("events", "flow, l/s", "expected", "score"):
         table.add_column(name, justify="right")
     for worst, count in sorted(episodes, key=lambda each: str(each[0]["ts"])):
@@ -164,27 +213,31 @@ def _report(console: Console, url: str, results: Sequence[Json], seconds: float)
         table.add_row(
             f"{datetime.fromisoformat(worst['ts']):%Y-%m-%d %H:%M}",
             str(count),
-            f"{worst['flow']:.2f}",
+            f"{worst['x']['flow']:.2f}",
             "" if expected is None else f"{expected:.2f}",
             f"{worst['anomaly_score']:.3f}",
         )
-    console.print(table)
-    console.print(
-        f"Learned from {len(results):,} events one by one in {seconds:.1f} s, "
-        f"{len(results) / seconds:,.0f} events per second over HTTP.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    warming = sum(result["learning"] == "warming" for result in results)
-    console.print(
-        f"The first {warming} taught it what is normal here; none of them is called an anomaly.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    about = f"\nThe service is at {url} and its API at {url}/docs. Things to try:\n"
-    console.print(about, highlight=False, soft_wrap=True)
-    for line in _suggestions(url, results[-1]["offset"]):
-        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+    return table
+
+
+def _streams(chosen: Sequence[Source], told: Mapping[str, Told]) -> Table:
+    table = Table("stream", "learner")
+    for name in ("events", "a second", "anomalies", "drifts"):
+        table.add_column(name, justify="right")
+    table.add_column("how good, where labels tell")
+    for source in chosen:
+        each = told[source.name]
+        learner = source.spec["learner"]
+        table.add_row(
+            source.name,
+            learner.get("estimator", learner["kind"]).rpartition(".")[2],
+            f"{source.count:,}",
+            f"{source.count / each.seconds:,.0f}",
+            f"{sum(result['is_anomaly'] for result in each.results):,}",
+            str(sum(len(result.get("drift", ())) for result in each.results)),
+            ", ".join(f"{name} {value:.3f}" for name, value in each.quality.items()),
+        )
+    return table
 
 
 def merged(anomalies: Sequence[Json]) -> list[tuple[Json, int]]:

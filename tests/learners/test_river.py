@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 from river import (
     anomaly,
@@ -23,8 +21,7 @@ from river import (
     tree,
 )
 
-from learners.base import Arrays, Features, InvalidEvent, Prediction, StateError, Target
-from learners.parameters import without_prefix
+from learners.base import Arrays, Features, Prediction, Target
 from learners.river.adapter import RiverEstimator
 from learners.river.curated import CODECS
 
