@@ -104,7 +104,12 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
 
 async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
     begun = time.monotonic()
-    await asyncio.get_running_loop().run_in_executor(pool, warm)
+    try:
+        await asyncio.get_running_loop().run_in_executor(pool, warm)
+    except Exception:
+        # Not ready it stays, but not for a reason that nobody hears of.
+        log.exception("the learners cannot be compiled")
+        raise
     _settle_memory()
     api.warm = True
     for _ in workers:

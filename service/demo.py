@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.client import Client, is_refused
 from service.demo_streams import Source, sources
@@ -221,10 +221,10 @@ def _anomalies(results: Sequence[Json]) -> Table:
 
 
 def _streams(chosen: Sequence[Source], told: Mapping[str, Told]) -> Table:
-    table = Table("stream", "learner")
+    table = Table(Column("stream", no_wrap=True), Column("learner", no_wrap=True))
     for name in ("events", "a second", "anomalies", "drifts"):
         table.add_column(name, justify="right")
-    table.add_column("how good, where labels tell")
+    table.add_column("by the labels")
     for source in chosen:
         each = told[source.name]
         learner = source.spec["learner"]
@@ -235,7 +235,7 @@ def _streams(chosen: Sequence[Source], told: Mapping[str, Told]) -> Table:
             f"{source.count / each.seconds:,.0f}",
             f"{sum(result['is_anomaly'] for result in each.results):,}",
             str(sum(len(result.get("drift", ())) for result in each.results)),
-            ", ".join(f"{name} {value:.3f}" for name, value in each.quality.items()),
+            "\n".join(f"{name} {value:.3f}" for name, value in each.quality.items()),
         )
     return table
 

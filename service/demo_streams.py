@@ -68,7 +68,7 @@ def sources() -> list[Source]:
                 {"n_trees": 10, "height": 8, "window_size": 250},
                 preprocessing=[{"estimator": "preprocessing.MinMaxScaler"}],
             )
-            | {"indicators": [], "threshold": 0.95},
+            | {"indicators": []},
             shuttle.n_samples,
             lambda: _shuttle(shuttle),
         ),

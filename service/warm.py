@@ -10,11 +10,14 @@ from service.catalog import INDICATORS, LEARNERS
 from service.schemas import Event, StreamSpec
 from service.stream import Stream
 
+WITHOUT_KERNELS = {"river"}
+"""Kinds that are not compiled here, and say nothing without parameters."""
+
 
 def warm() -> None:
     """Compile every kernel, or load it from the cache that an earlier time left on disk."""
     indicators = [{"kind": kind} for kind in INDICATORS]
-    for kind in LEARNERS:
+    for kind in LEARNERS.keys() - WITHOUT_KERNELS:
         spec = {"learner": {"kind": kind}, "indicators": indicators}
         stream = Stream(StreamSpec.model_validate(spec))
         for value in range(3):

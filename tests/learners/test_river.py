@@ -404,7 +404,7 @@ def test_the_parts_of_estimators_have_the_known_fields() -> None:
     root = forest.trees[0]
     assert vars(root).keys() == {"children", "feature", "threshold", "l_mass", "r_mass"}
     assert vars(root.children[0]).keys() == {"l_mass", "r_mass"}
-    scorer = anomaly.GaussianScorer(window_size=3)
+    scorer: Any = anomaly.GaussianScorer(window_size=3)
     assert vars(scorer.gaussian).keys() == {"obj", "_window_size", "window"}
     assert vars(scorer.gaussian.obj).keys() == {"seed", "_rng", "_var"}
     assert vars(scorer.gaussian.obj._var).keys() == {"ddof", "mean", "_S"}
