@@ -3,13 +3,14 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+TOOLS := .tools/.ready
 
 .PHONY: help env demo serve test test-long lint format cover bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-env: $(READY) ## Create .venv with the service and everything its tests need
+env: $(READY) $(TOOLS) ## Create .venv with the service and everything its tests need
 
 $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -17,6 +18,10 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group test --group lint
 	@$(BIN)/synaptide warm
 	@touch $@
+
+$(TOOLS): scripts/test_tools.py | $(READY)
+	@$(BIN)/python scripts/test_tools.py
+	@mkdir -p $(@D) && touch $@
 
 demo: $(READY) ## Replay a real stream through a live service (ARGS=--exit to end by itself)
 	@$(BIN)/synaptide demo $(ARGS)
@@ -26,11 +31,11 @@ serve: $(READY) ## Run the service on http://127.0.0.1:8000 with its data in ./d
 
 test: lint cover ## Check style and types, then run the tests with their coverage
 
-cover: $(READY)
+cover: $(READY) $(TOOLS)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -m 'not long' --cov --cov-report=term $(ARGS)
 
-test-long: $(READY) ## Run the tests that take minutes
+test-long: $(READY) $(TOOLS) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(READY) ## ruff and mypy
@@ -43,4 +48,4 @@ bench: $(READY) ## Measure the service (ARGS names the benchmark)
 	@$(BIN)/synaptide bench $(or $(ARGS),serve)
 
 clean: ## Remove the environment and what tools left
-	rm -rf .venv .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ import { announce, h, put, say } from "./dom.js";
 import { ago, bytes, count, score, time } from "./format.js";
 import { STATES, badge, setBadge, stateOf } from "./state.js";
 
-const FIGURES = { score: "Score now", events: "Events", anomalies: "Anomalies", drifts: "Drifts", learner: "Learner", memory: "Memory, at most", digest: "Digest" };
+const FIGURES = { score: "Score now", events: "Events", anomalies: "Anomalies", drifts: "Drifts", learner: "Learner", memory: "Memory limit", digest: "Digest" };
 
 export class Header {
   constructor(name) {

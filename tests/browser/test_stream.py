@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from service.client import Client
 from tests.browser.conftest import Opening
@@ -64,6 +64,32 @@ def test_ten_thousand_points_are_drawn_smoothly(
             kept = on_screen(page)
             assert len(kept) <= 10_500
             assert kept[-1]["offset"] == 10_200
+
+
+def test_a_drift_is_marked_and_listed(server: str, opening: Opening) -> None:
+    drift = {"detector": "adwin", "watch": "value", "before": 22.0, "after": 31.5, "size": 9.5}
+
+    def with_drift(route: Route) -> None:
+        answer = route.fetch()
+        page_of_results = answer.json()
+        for result in page_of_results["results"]:
+            if result["offset"] == 150:
+                result["drift"] = [drift]
+        route.fulfill(response=answer, json=page_of_results)
+
+    with Client(server) as client, opening(server) as watched:
+        page = watched.page
+        watched.tolerated.append("getImageData")
+        fill(client, "drifting", wave(300))
+        page.route("**/results**", with_drift)
+        page.goto(f"{server}/#/streams/drifting")
+        listed = page.locator(".moment.drift")
+        expect(listed).to_contain_text("Drift of value, 22 → 31.5")
+        assert colored(page, ".chart.value canvas", "--drift") > 20
+        assert colored(page, ".chart.score canvas", "--drift") > 20
+        listed.click()
+        expect(page.locator(".zoomed")).to_contain_text("Zoomed")
+        assert any(each.get("drift") for each in on_screen(page))
 
 
 def test_names_are_text_and_never_markup(server: str, opening: Opening) -> None:
