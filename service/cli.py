@@ -225,9 +225,9 @@ def _add_warm(commands: Commands) -> None:
 def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
-        help="watch a live service learn from a real stream",
-        description="Start a service with a temporary data folder, replay two months of water "
-        "flow through it, show the anomalies it found, and keep serving until Ctrl-C.",
+        help="watch a live service learn from real streams",
+        description="Start a service with a temporary data folder, replay four real streams "
+        "through it side by side, show what it found, and keep serving until Ctrl-C.",
     )
     demo.add_argument("--exit", action="store_true", help="end by itself")
 

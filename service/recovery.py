@@ -64,7 +64,7 @@ class Recovery:
         passed_over: Set[Place],
     ) -> Stream:
         if blob is None:
-            stream = Stream(StreamSpec.model_validate_json(row.spec))
+            stream = Stream(StreamSpec.model_validate_json(row.first_spec))
         else:
             stream = revived(blob, self._max_snapshot_bytes)
         for record in history:

@@ -44,6 +44,8 @@ class StreamRow:
     spec: bytes
     version: int
     created_at: float
+    first_spec: bytes
+    """What the stream was made with: from here its whole log is replayed."""
     offset: int = 0
     digest: str = ""
     status: Mapping[str, Any] = field(default_factory=dict)

@@ -127,7 +127,7 @@ class SqliteJournal:
         def made(uid: int | None) -> tuple[StreamRow, bool]:
             if uid is None:
                 return self._names[name], False
-            row = self._rows[uid] = self._names[name] = StreamRow(uid, name, spec, 1, now)
+            row = self._rows[uid] = self._names[name] = StreamRow(uid, name, spec, 1, now, spec)
             self._changes.touch(uid)
             return row, True
 

@@ -17,7 +17,7 @@ from service.schemas import decode_entry
 T = TypeVar("T")
 Row = tuple[int, int, float, bytes]
 
-_STREAMS = """SELECT uid, name, spec, version, created_at, offset, digest, status
+_STREAMS = """SELECT uid, name, spec, version, created_at, first_spec, offset, digest, status
     FROM streams JOIN heads USING (uid)"""
 _BACKLOG = """SELECT MAX(committed, (SELECT COALESCE(MAX(position), 0) FROM log)),
     (SELECT COALESCE(SUM(n), 0) FROM log
@@ -55,8 +55,10 @@ class Reader:
         """Return every stream with where it stands."""
         rows = await self._all(_STREAMS)
         return [
-            StreamRow(uid, name, spec, version, created_at, offset, digest, json.loads(status))
-            for uid, name, spec, version, created_at, offset, digest, status in rows
+            StreamRow(
+                uid, name, spec, version, made, first_spec, offset, digest, json.loads(status)
+            )
+            for uid, name, spec, version, made, first_spec, offset, digest, status in rows
         ]
 
     async def templates(self) -> list[TemplateRow]:

@@ -27,7 +27,8 @@ TABLES = (
         name TEXT NOT NULL UNIQUE,
         spec BLOB NOT NULL,
         version INTEGER NOT NULL,
-        created_at REAL NOT NULL)""",
+        created_at REAL NOT NULL,
+        first_spec BLOB NOT NULL)""",
     """CREATE TABLE heads(
         uid INTEGER PRIMARY KEY REFERENCES streams ON DELETE CASCADE,
         offset INTEGER NOT NULL,

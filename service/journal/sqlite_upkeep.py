@@ -19,9 +19,9 @@ _EXPIRE_DEAD = """DELETE FROM dead WHERE uid = ? AND (reason <> 'raised' OR posi
 def create_stream(tx: Transaction, name: str, spec: bytes, now: float) -> int | None:
     """Make a stream and return its uid, or `None` if one of that name exists."""
     tx.cursor.execute(
-        """INSERT INTO streams(name, spec, version, created_at) VALUES (?, ?, 1, ?)
-        ON CONFLICT DO NOTHING RETURNING uid""",
-        (name, spec, now),
+        """INSERT INTO streams(name, spec, version, created_at, first_spec)
+        VALUES (?, ?, 1, ?, ?) ON CONFLICT DO NOTHING RETURNING uid""",
+        (name, spec, now, spec),
     )
     made = tx.cursor.fetchone()
     if made is None:
