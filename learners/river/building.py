@@ -75,7 +75,10 @@ PACKAGES: Mapping[str, ModuleType] = {
 }
 DEEPEST = 8
 LONGEST_LIST = 1_000
-DRAWN_AFRESH = (compose.FuncTransformer, compose.Pipeline)
+MOST_PARTS = 10_000
+"""How many of anything, such as models of a forest, may be asked for: some are built at once."""
+
+NOT_BUILT = (compose.FuncTransformer, compose.Pipeline)
 
 
 def build(spec: Mapping[str, Any], seed: int, where: str = "") -> Any:
@@ -124,7 +127,7 @@ def _can_be_built(found: Any) -> bool:
         and found.__module__.startswith("river.")
         and ".datasets" not in found.__module__
         and not inspect.isabstract(found)
-        and found not in DRAWN_AFRESH
+        and found not in NOT_BUILT
     )
 
 
@@ -140,6 +143,9 @@ def _construct(cls: type[Any], params: Mapping[str, Any], seed: int, where: str,
         if name not in known:
             wanted = f"one of {', '.join(known)}" if known else "none"
             raise ValueError(f"{where}params: got {name!r}, expected {wanted}")
+    for name, value in params.items():
+        if name.startswith("n_") and isinstance(value, int) and value > MOST_PARTS:
+            raise ValueError(f"{where}params: {name}: got {value}, expected {MOST_PARTS} at most")
     values = {name: _value(value, seed, where, depth - 1) for name, value in params.items()}
     if "seed" in known and values.get("seed") is None:
         values["seed"] = seed

@@ -23,6 +23,7 @@ from learners.parameters import require_state
 Label = float | bool | str
 
 LONGEST_NAME = 200
+MOST_EVENTS = 1 << 53
 LONGEST_LABEL = 1_000
 NAME_BYTES = 2_600
 """Most bytes of a name of `LONGEST_NAME` characters, as text and as JSON."""

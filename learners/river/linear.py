@@ -12,6 +12,7 @@ from learners.base import Arrays
 from learners.parameters import Layout, check_state_arrays
 from learners.river.codec import (
     ESTIMATOR_BYTES,
+    MOST_EVENTS,
     NAME_BYTES,
     Codec,
     Size,
@@ -119,7 +120,7 @@ class LinearModel(Codec):
             layout["shrunk"] = ((-1,), np.float64)
             layout["most_shrunk"] = ((1,), np.float64)
         check_state_arrays(arrays, layout)
-        require_each("iterations", arrays["iterations"], 0)
+        require_each("iterations", arrays["iterations"], 0, MOST_EVENTS)
         estimator._weights = VectorDict(_by_name(arrays, "names", "weight"))
         estimator.intercept = arrays["intercept"].item()
         estimator.optimizer.n_iterations = arrays["iterations"].item()
