@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from river import base, compose
 
 from learners.base import Arrays
 from learners.parameters import (
@@ -136,7 +137,7 @@ class Snarimax(Codec):
         require_param(1 <= lags <= MOST_LAGS, "p", estimator.p, f"1..{MOST_LAGS} lags in all")
         past = estimator.m * max(estimator.sp, estimator.sd, estimator.sq)
         require_param(past <= LONGEST, "m", estimator.m, f"a past of {LONGEST} values at most")
-        good = hasattr(estimator.regressor, "predict_one")
+        good = isinstance(estimator.regressor, base.Regressor | compose.Pipeline)
         require_param(good, "regressor", estimator.regressor, "a regressor")
         inner = self._codec_of(estimator.regressor)
         if inner is not None:
