@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from learners.base import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from learners.river.role import Values
 
 DEFAULT = "anomaly.HalfSpaceTrees"
+RIVERS_OWN = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class RiverEstimator(Learner):
@@ -188,9 +190,12 @@ class RiverEstimator(Learner):
     def _ask(self, values: Values) -> Prediction:
         if self.keeps_state:
             return self._built.role.predict(self._familiar(values))
-        try:
+        with suppress(*RIVERS_OWN):
             return self._built.role.predict(values)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Some cannot yet say anything of a feature they have never seen, but will learn from it.
+        try:
+            return self._built.role.predict(self._familiar(values))
+        except RIVERS_OWN as error:
             raise InvalidEvent(f"x: {self.estimator} cannot use it: {error}") from error
 
     def _teaches(self, values: Values, y: Target) -> bool:

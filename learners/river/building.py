@@ -42,6 +42,7 @@ from river import (
     tree,
 )
 
+from learners.river.codec import shown
 from learners.river.curated import CODECS, codec_of
 
 PACKAGES: Mapping[str, ModuleType] = {
@@ -75,14 +76,17 @@ PACKAGES: Mapping[str, ModuleType] = {
 }
 DEEPEST = 8
 LONGEST_LIST = 1_000
-DRAWN_AFRESH = (compose.FuncTransformer, compose.Pipeline)
+MOST_PARTS = 10_000
+"""How many of anything, such as models of a forest, may be asked for: some are built at once."""
+
+NOT_BUILT = (compose.FuncTransformer, compose.Pipeline)
 
 
 def build(spec: Mapping[str, Any], seed: int, where: str = "") -> Any:
     """Build the estimator that a spec names, seeded; raises `ValueError` saying what is wrong."""
     cls = find(spec["estimator"], where)
     if not issubclass(cls, base.Estimator):
-        raise ValueError(f"{where}estimator: got {spec['estimator']!r}, expected an estimator")
+        raise ValueError(f"{where}estimator: got {shown(spec['estimator'])}, expected an estimator")
     estimator = _construct(cls, spec.get("params") or {}, seed, where, DEEPEST)
     codec = codec_of(estimator)
     try:
@@ -96,7 +100,7 @@ def build(spec: Mapping[str, Any], seed: int, where: str = "") -> Any:
 def find(name: object, where: str = "") -> type[Any]:
     """Return the public class of River of this dotted name, or raise `ValueError`."""
     wanted = "a name inside `river.`, such as 'anomaly.HalfSpaceTrees'"
-    refusal = ValueError(f"{where}estimator: got {str(name)[:100]!r}, expected {wanted}")
+    refusal = ValueError(f"{where}estimator: got {shown(name)}, expected {wanted}")
     if not isinstance(name, str) or len(name) > 100:
         raise refusal
     package, *inner, last = name.split(".") if "." in name else ("", name)
@@ -114,7 +118,7 @@ def check_spec(spec: object, where: str) -> Mapping[str, Any]:
     """Return an `{"estimator": ..., "params": {...}}`, or raise `ValueError`."""
     if isinstance(spec, Mapping) and "estimator" in spec and spec.keys() <= {"estimator", "params"}:
         return spec
-    raise ValueError(f"{where}: got {spec!r}, expected an object of estimator and params")
+    raise ValueError(f"{where}: got {shown(spec)}, expected an object of estimator and params")
 
 
 def _can_be_built(found: Any) -> bool:
@@ -124,13 +128,13 @@ def _can_be_built(found: Any) -> bool:
         and found.__module__.startswith("river.")
         and ".datasets" not in found.__module__
         and not inspect.isabstract(found)
-        and found not in DRAWN_AFRESH
+        and found not in NOT_BUILT
     )
 
 
 def _construct(cls: type[Any], params: Mapping[str, Any], seed: int, where: str, depth: int) -> Any:
     if not isinstance(params, Mapping):
-        raise ValueError(f"{where}params: got {params!r}, expected an object")
+        raise ValueError(f"{where}params: got {shown(params)}, expected an object")
     known = {
         name: parameter
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -139,7 +143,12 @@ def _construct(cls: type[Any], params: Mapping[str, Any], seed: int, where: str,
     for name in params:
         if name not in known:
             wanted = f"one of {', '.join(known)}" if known else "none"
-            raise ValueError(f"{where}params: got {name!r}, expected {wanted}")
+            raise ValueError(f"{where}params: got {shown(name)}, expected {wanted}")
+    for name, value in params.items():
+        if name.startswith("n_") and isinstance(value, int) and value > MOST_PARTS:
+            raise ValueError(
+                f"{where}params: {name}: got {shown(value)}, expected {MOST_PARTS} at most"
+            )
     values = {name: _value(value, seed, where, depth - 1) for name, value in params.items()}
     if "seed" in known and values.get("seed") is None:
         values["seed"] = seed
@@ -151,7 +160,7 @@ def _construct(cls: type[Any], params: Mapping[str, Any], seed: int, where: str,
             values = {**values, **codec.defaults, **given}
         return cls(**values)
     except Exception as error:
-        text = str(error).removeprefix("params: ")
+        text = str(error).removeprefix("params: ")[:300]
         raise ValueError(f"{where}params: {text}") from None
 
 

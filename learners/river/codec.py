@@ -23,6 +23,7 @@ from learners.parameters import require_state
 Label = float | bool | str
 
 LONGEST_NAME = 200
+MOST_EVENTS = 1 << 53
 LONGEST_LABEL = 1_000
 NAME_BYTES = 2_600
 """Most bytes of a name of `LONGEST_NAME` characters, as text and as JSON."""
@@ -82,7 +83,13 @@ class Codec:
 def require_param(good: bool, name: str, got: object, expected: str) -> None:
     """Raise `ValueError` about a parameter of the estimator, unless `good`."""
     if not good:
-        raise ValueError(f"params: {name}: got {got!r}, expected {expected}")
+        raise ValueError(f"params: {name}: got {shown(got)}, expected {expected}")
+
+
+def shown(got: object) -> str:
+    """Return a value as an error message shows it."""
+    text = repr(got)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def is_int(value: object, low: int, high: int) -> bool:

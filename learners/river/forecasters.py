@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from river import base, compose
 
 from learners.base import Arrays
 from learners.parameters import (
@@ -30,6 +31,7 @@ from learners.river.codec import (
 VALUE_BYTES = 64
 LONGEST = 100_000
 MOST_LAGS = 1_000
+MOST_DIFFERENCES = 10
 REGRESSOR = "regressor/"
 
 
@@ -120,17 +122,22 @@ class Snarimax(Codec):
         assert codec is not None
         return codec
 
-    def check(self, estimator: Any) -> None:
-        """Raise `ValueError` unless the orders are small whole numbers."""
+    def check_params(self, params: Mapping[str, Any]) -> None:
+        """Raise `ValueError` unless the orders are small whole numbers: River counts up to them."""
         for name in ("p", "d", "q", "m", "sp", "sd", "sq"):
-            value, most = getattr(estimator, name), 10 if name in ("d", "sd") else MOST_LAGS
-            least = int(name == "m")
-            require_param(is_int(value, least, most), name, value, f"{least}..{most}")
+            if name in params:
+                most = MOST_DIFFERENCES if name in ("d", "sd") else MOST_LAGS
+                least = int(name == "m")
+                value = params[name]
+                require_param(is_int(value, least, most), name, value, f"{least}..{most}")
+
+    def check(self, estimator: Any) -> None:
+        """Raise `ValueError` unless there are lags to learn from, and not too many."""
         lags = estimator.p + estimator.q + estimator.sp + estimator.sq
         require_param(1 <= lags <= MOST_LAGS, "p", estimator.p, f"1..{MOST_LAGS} lags in all")
         past = estimator.m * max(estimator.sp, estimator.sd, estimator.sq)
         require_param(past <= LONGEST, "m", estimator.m, f"a past of {LONGEST} values at most")
-        good = hasattr(estimator.regressor, "predict_one")
+        good = isinstance(estimator.regressor, base.Regressor | compose.Pipeline)
         require_param(good, "regressor", estimator.regressor, "a regressor")
         inner = self._codec_of(estimator.regressor)
         if inner is not None:
@@ -165,8 +172,9 @@ class Snarimax(Codec):
         layout: Layout = dict.fromkeys(("value", "difference", "error"), ((-1,), np.float64))
         check_state_arrays(own, layout)
         pasts = (estimator.y_hist, estimator.y_diff, estimator.errors)
-        for past, (name, array) in zip(pasts, own.items(), strict=True):
-            require_state(len(array) <= past.maxlen, name, f"got {len(array)} values")
+        for past, name in zip(pasts, layout, strict=True):
+            length = len(own[name])
+            require_state(length <= past.maxlen, name, f"got {length} values")
         check_range("value", own["value"], -1e300, 1e300)
         require_each("difference", own["difference"], -1e300, 1e300)
         self._inner(estimator).from_arrays(estimator.regressor, inner)

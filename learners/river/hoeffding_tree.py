@@ -121,6 +121,8 @@ class HoeffdingTreeClassifier(Codec):
         for name in ("tau", "min_branch_fraction", "max_share_to_split"):
             got = getattr(estimator, name)
             require_param(is_number(got, 0, 1), name, got, "0..1")
+        got = getattr(estimator.splitter, "n_splits", 10)
+        require_param(is_int(got, 1, 1_000), "splitter: n_splits", got, "1..1000")
         got = estimator.nb_threshold
         require_param(is_number(got, 0), "nb_threshold", got, "0 or more")
 

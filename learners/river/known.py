@@ -64,8 +64,8 @@ class Known:
                 )
 
     def _check_label(self, label: Label) -> None:
-        if len(self.labels) >= self.most.classes:
-            raise InvalidEvent(f"y: got {label!r}, one more than max_classes, {self.most.classes}")
         first = next(iter(self.labels), label)
         if type(label) is not type(first):
             raise InvalidEvent(f"y: got {label!r}, expected a label of the type of {first!r}")
+        if len(self.labels) >= self.most.classes:
+            raise InvalidEvent(f"y: got {label!r}, one more than max_classes, {self.most.classes}")

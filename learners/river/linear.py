@@ -12,6 +12,7 @@ from learners.base import Arrays
 from learners.parameters import Layout, check_state_arrays
 from learners.river.codec import (
     ESTIMATOR_BYTES,
+    MOST_EVENTS,
     NAME_BYTES,
     Codec,
     Size,
@@ -25,7 +26,17 @@ from learners.river.codec import (
 )
 
 BYTES_PER_FEATURE = 256 + NAME_BYTES
-CONSTANT = (optim.schedulers.Constant, optim.schedulers.InverseScaling, optim.schedulers.Optimal)
+SCHEDULES = (optim.schedulers.Constant, optim.schedulers.InverseScaling, optim.schedulers.Optimal)
+LOSSES = (
+    optim.losses.Absolute,
+    optim.losses.EpsilonInsensitiveHinge,
+    optim.losses.Hinge,
+    optim.losses.Log,
+    optim.losses.Quantile,
+    optim.losses.Squared,
+)
+"""Losses that no finite number makes overflow."""
+
 INITIAL = (optim.initializers.Zeros, optim.initializers.Constant)
 PARTS = {
     "optimizer": optim.base.Optimizer,
@@ -71,6 +82,12 @@ class LinearModel(Codec):
             require_param(
                 isinstance(value, kind), name, value, f"an {kind.__name__.lower()} of river.optim"
             )
+        schedule = getattr(estimator.optimizer, "lr", None)
+        good = schedule is None or isinstance(schedule, optim.base.Scheduler)
+        require_param(good, "optimizer: lr", schedule, "a number or a schedule of river.optim")
+        _check_numbers("optimizer", schedule)
+        for name in PARTS.keys() - {"optimizer"}:
+            _check_numbers(name, getattr(estimator, name))
         for name, least in (("l1", 0.0), ("l2", 0.0), ("intercept_init", -1e12)):
             value = getattr(estimator, name)
             require_param(is_number(value, least), name, value, f"a number, at least {least:g}")
@@ -81,9 +98,10 @@ class LinearModel(Codec):
         """Return whether optimizer, schedules and initial weights have no further state."""
         return (
             type(estimator.optimizer) is optim.SGD
-            and type(estimator.optimizer.lr) in CONSTANT
-            and type(estimator.intercept_lr) in CONSTANT
+            and type(estimator.optimizer.lr) in SCHEDULES
+            and type(estimator.intercept_lr) in SCHEDULES
             and type(estimator.initializer) in INITIAL
+            and type(estimator.loss) in LOSSES
         )
 
     def memory_bytes(self, estimator: Any, size: Size) -> int:
@@ -119,7 +137,7 @@ class LinearModel(Codec):
             layout["shrunk"] = ((-1,), np.float64)
             layout["most_shrunk"] = ((1,), np.float64)
         check_state_arrays(arrays, layout)
-        require_each("iterations", arrays["iterations"], 0)
+        require_each("iterations", arrays["iterations"], 0, MOST_EVENTS)
         estimator._weights = VectorDict(_by_name(arrays, "names", "weight"))
         estimator.intercept = arrays["intercept"].item()
         estimator.optimizer.n_iterations = arrays["iterations"].item()
@@ -133,6 +151,16 @@ class OneClassSVM(LinearModel):
     """The arrays of a linear model."""
 
     fields = LinearModel.fields | {"nu"}
+
+
+def _check_numbers(name: str, part: Any) -> None:
+    """Raise `ValueError` unless each number that a part was given is one to reckon with."""
+    if type(part) not in (*SCHEDULES, *LOSSES, *INITIAL):
+        return
+    for field, value in vars(part).items():
+        most = 10.0 if field == "power" else 1e12
+        if not isinstance(value, optim.base.Loss):
+            require_param(is_number(value, -most, most), f"{name}: {field}", value, "a number")
 
 
 def _by_name(arrays: Arrays, names: str, values: str) -> dict[str, float]:

@@ -133,6 +133,7 @@ def role_of(model: Any, final: Any) -> Role | None:
 
 ROLES: Mapping[type, type[Role]] = {
     base.AnomalyDetector: Detector,
+    base.AnomalyFilter: Detector,
     base.SupervisedAnomalyDetector: Scorer,
     base.Classifier: Classifier,
     base.Regressor: Regressor,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from learners.base import Arrays
-from learners.parameters import Layout, check_state_arrays
+from learners.parameters import Layout, check_range, check_state_arrays, require_state
 from learners.river.codec import (
     ESTIMATOR_BYTES,
+    MOST_EVENTS,
     NAME_BYTES,
     Codec,
     Size,
@@ -21,6 +22,7 @@ from learners.river.codec import (
     text_array,
 )
 
+LARGEST = 1e100
 BYTES_PER_FEATURE = 1_024 + NAME_BYTES
 
 
@@ -67,7 +69,7 @@ class StandardScaler(OverTheWholeStream):
         names = names_in("names", arrays["names"])
         for name in ("count", "mean", "variance"):
             require_rows(name, arrays[name], len(names))
-        require_each("count", arrays["count"], 1)
+        require_each("count", arrays["count"], 1, MOST_EVENTS)
         require_each("variance", arrays["variance"], 0.0)
         estimator.counts.update(dict(zip(names, arrays["count"].tolist(), strict=True)))
         estimator.means.update(zip(names, arrays["mean"].tolist(), strict=True))
@@ -101,10 +103,9 @@ class MinMaxScaler(OverTheWholeStream):
         names = names_in("names", arrays["names"])
         for name in ("low", "high"):
             require_rows(name, arrays[name], len(names))
-        if not bool(np.all(arrays["low"] <= arrays["high"])):
-            require_each("low", arrays["low"], math.inf)
-        require_each("low", arrays["low"], -1e300, 1e300)
-        require_each("high", arrays["high"], -1e300, 1e300)
+            check_range(name, arrays[name], -LARGEST, LARGEST)
+        upside_down = bool((arrays["low"] > arrays["high"]).any())
+        require_state(not upside_down, "low", "got one above high")
         for name, low, high in zip(
             names, arrays["low"].tolist(), arrays["high"].tolist(), strict=True
         ):
