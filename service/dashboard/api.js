@@ -52,3 +52,15 @@ export function pause(ms, signal) {
     signal?.addEventListener("abort", done);
   });
 }
+
+/** Do something now and again, unless idle; what the service cannot answer now it may later. */
+export async function repeat(everyMs, work, idle, signal) {
+  while (!signal.aborted) {
+    try {
+      if (!idle()) await work();
+    } catch (error) {
+      if (!(error instanceof Failure) && !signal.aborted) throw error;
+    }
+    await pause(everyMs, signal);
+  }
+}

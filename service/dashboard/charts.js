@@ -71,7 +71,10 @@ export class Charts {
       height: host.clientHeight || 200,
       legend: { show: false },
       padding: [14, 14, 0, 0],
-      scales: { x: { time: axis === "time" }, y: kind === 1 ? { range: [0, 1.04] } : { range: padded } },
+      scales: {
+        x: { time: axis === "time" },
+        y: kind === 1 ? { range: [0, 1.04] } : { range: padded },
+      },
       axes: this._axes(axis, kind),
       series,
       cursor: {
@@ -82,7 +85,9 @@ export class Charts {
       },
       hooks: {
         drawClear: [(u) => this._columns && drawWarming(u, this._columns, this._colors)],
-        draw: [(u) => this._columns && drawMarks(u, this._columns, this._colors, kind, this._threshold)],
+        draw: [
+          (u) => this._columns && drawMarks(u, this._columns, this._colors, kind, this._threshold),
+        ],
         setCursor: [(u) => this._listener.cursor(u.cursor.idx ?? null)],
         setSelect: [(u) => this._select(u)],
       },
@@ -95,7 +100,11 @@ export class Charts {
     const edge = { auto: false, points: { show: false }, width: 0, stroke: "transparent" };
     return [
       {},
-      { stroke: () => this._colors.ink, width: 1.4, points: { show: lonely, size: 5, fill: () => this._colors.ink } },
+      {
+        stroke: () => this._colors.ink,
+        width: 1.4,
+        points: { show: lonely, size: 5, fill: () => this._colors.ink },
+      },
       { stroke: () => this._colors.accent, width: 1.4, dash: [5, 4], points: { show: false } },
       { ...edge },
       { ...edge },
@@ -103,7 +112,15 @@ export class Charts {
   }
 
   _scoreSeries() {
-    return [{}, { stroke: () => this._colors.accent, width: 1.4, fill: () => this._colors.band, points: { show: lonely, size: 5 } }];
+    return [
+      {},
+      {
+        stroke: () => this._colors.accent,
+        width: 1.4,
+        fill: () => this._colors.band,
+        points: { show: lonely, size: 5 },
+      },
+    ];
   }
 
   _axes(axis, kind) {
@@ -133,7 +150,8 @@ export class Charts {
   _resize() {
     [this.value, this.score].forEach((chart, i) => {
       const { clientWidth: width, clientHeight: height } = this._hosts[i];
-      if (width && height && (width !== chart.width || height !== chart.height)) chart.setSize({ width, height });
+      if (width && height && (width !== chart.width || height !== chart.height))
+        chart.setSize({ width, height });
     });
   }
 }

@@ -73,7 +73,8 @@ export class Feed {
       this._listener.anew();
       this._break();
     } else if (offset === this.last) this._behindSince = null;
-    else if (this._behindSince === null) this._behindSince = { at: performance.now(), last: this.last };
+    else if (this._behindSince === null)
+      this._behindSince = { at: performance.now(), last: this.last };
     else if (this._behindSince.last !== this.last) this._behindSince = null;
     else if (performance.now() - this._behindSince.at > STALLED_MS) {
       this._behindSince = null;

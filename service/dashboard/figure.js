@@ -15,23 +15,62 @@ export class Figure {
     this.title = h("h2", { id: `${id}-title` }, title);
     this._readout = h("p", { class: "readout" });
     this._summary = h("p", { class: "hidden", id: `${id}-summary` });
-    this.host = h("div", { class: `chart ${id}`, role: "img", "aria-labelledby": `${id}-title ${id}-summary` });
+    this.host = h("div", {
+      class: `chart ${id}`,
+      role: "img",
+      "aria-labelledby": `${id}-title ${id}-summary`,
+    });
     this._body = h("tbody");
     this._caption = h("caption");
-    const head = h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text))));
-    this._table = h("div", { class: "scroll", hidden: true, tabindex: "0", role: "region", "aria-labelledby": `${id}-title` },
-      h("table", {}, this._caption, head, this._body));
-    this._toggle = h("button", { class: "button small", type: "button", "aria-pressed": "false", onclick: () => this._flip() }, "Table");
+    const head = h(
+      "thead",
+      {},
+      h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text))),
+    );
+    this._table = h(
+      "div",
+      {
+        class: "scroll",
+        hidden: true,
+        tabindex: "0",
+        role: "region",
+        "aria-labelledby": `${id}-title`,
+      },
+      h("table", {}, this._caption, head, this._body),
+    );
+    this._toggle = h(
+      "button",
+      {
+        class: "button small",
+        type: "button",
+        "aria-pressed": "false",
+        onclick: () => this._flip(),
+      },
+      "Table",
+    );
     const keys = legend.map(([key, text]) => h("li", { class: `key ${key}` }, text));
-    this.element = h("figure", { class: "panel figure" },
-      h("figcaption", {}, this.title, h("ul", { class: "legend", "aria-label": "Legend" }, ...keys), this._readout, this._summary, this._toggle),
-      this.host, this._table);
+    this.element = h(
+      "figure",
+      { class: "panel figure" },
+      h(
+        "figcaption",
+        {},
+        this.title,
+        h("ul", { class: "legend", "aria-label": "Legend" }, ...keys),
+        this._readout,
+        this._summary,
+        this._toggle,
+      ),
+      this.host,
+      this._table,
+    );
     this._fill = () => [];
   }
 
   /** Say what the cursor points at: pairs of a name and a value. */
   read(pairs) {
-    while (this._readout.childElementCount < pairs.length) this._readout.append(h("span", {}, h("b"), h("span")));
+    while (this._readout.childElementCount < pairs.length)
+      this._readout.append(h("span", {}, h("b"), h("span")));
     [...this._readout.children].forEach((element, i) => {
       element.hidden = i >= pairs.length;
       if (i >= pairs.length) return;

@@ -4,7 +4,15 @@ import { announce, h, put, say } from "./dom.js";
 import { ago, bytes, count, score, time } from "./format.js";
 import { STATES, badge, setBadge, stateOf } from "./state.js";
 
-const FIGURES = { score: "Score now", events: "Events", anomalies: "Anomalies", drifts: "Drifts", learner: "Learner", memory: "Memory limit", digest: "Digest" };
+const FIGURES = {
+  score: "Score now",
+  events: "Events",
+  anomalies: "Anomalies",
+  drifts: "Drifts",
+  learner: "Learner",
+  memory: "Memory limit",
+  digest: "Digest",
+};
 
 export class Header {
   constructor(name) {
@@ -15,11 +23,22 @@ export class Header {
     this._badge.hidden = true;
     this._age = h("span", { class: "age" });
     this._figures = Object.fromEntries(Object.keys(FIGURES).map((key) => [key, h("dd", {}, "–")]));
-    const list = Object.entries(FIGURES).map(([key, label]) => h("div", { class: `stat ${key}` }, h("dt", {}, label), this._figures[key]));
-    this.element = h("header", { class: "about" },
+    const list = Object.entries(FIGURES).map(([key, label]) =>
+      h("div", { class: `stat ${key}` }, h("dt", {}, label), this._figures[key]),
+    );
+    this.element = h(
+      "header",
+      { class: "about" },
       h("nav", { "aria-label": "Breadcrumb" }, h("a", { class: "back", href: "#/" }, "← Streams")),
-      h("div", { class: "heading" }, h("div", { class: "names" }, this._title, this._sub), this._badge, this._age),
-      h("dl", { class: "stats" }, ...list));
+      h(
+        "div",
+        { class: "heading" },
+        h("div", { class: "names" }, this._title, this._sub),
+        this._badge,
+        this._age,
+      ),
+      h("dl", { class: "stats" }, ...list),
+    );
     this._state = null;
     this._anomaly = null;
     this._drift = null;
@@ -47,19 +66,29 @@ export class Header {
     say(this._figures.score, score(result.anomaly_score));
     say(this._figures.events, count(result.offset));
     say(this._figures.anomalies, count(state.anomalies ?? 0));
-    say(this._figures.drifts, count(Object.values(state.drifts ?? {}).reduce((sum, n) => sum + n, 0)));
+    say(
+      this._figures.drifts,
+      count(Object.values(state.drifts ?? {}).reduce((sum, n) => sum + n, 0)),
+    );
     say(this._figures.digest, result.digest.slice(0, 12));
     put(this._figures.digest, "title", result.digest);
     say(this._age, ageOf(receivedAgo, newest));
-    this._mark(stateOf({
-      state: result.learning,
-      offset: result.offset,
-      is_anomaly: result.is_anomaly,
-      last_anomaly: later(this._anomaly, state.last_anomaly),
-      last_drift: later(this._drift, state.last_drift),
-      silence_after_seconds: state.signals?.silence_alarm_after_seconds,
-      received_at: Number.isFinite(receivedAgo) ? new Date(Date.now() - receivedAgo * 1000).toISOString() : null,
-    }, Date.now() / 1000));
+    this._mark(
+      stateOf(
+        {
+          state: result.learning,
+          offset: result.offset,
+          is_anomaly: result.is_anomaly,
+          last_anomaly: later(this._anomaly, state.last_anomaly),
+          last_drift: later(this._drift, state.last_drift),
+          silence_after_seconds: state.signals?.silence_alarm_after_seconds,
+          received_at: Number.isFinite(receivedAgo)
+            ? new Date(Date.now() - receivedAgo * 1000).toISOString()
+            : null,
+        },
+        Date.now() / 1000,
+      ),
+    );
   }
 
   /** Remember what is notable in results that the state does not tell of yet. */

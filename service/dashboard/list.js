@@ -1,6 +1,7 @@
 /** The list of streams: found, sorted, counted by state. */
 
-import { announce, copyButton, h, paced, put, say } from "./dom.js";
+import { announce, h, paced, put, say } from "./dom.js";
+import { firstSteps } from "./first.js";
 import { count } from "./format.js";
 import { Overview } from "./overview.js";
 import { Rows } from "./rows.js";
@@ -9,9 +10,15 @@ import { RANK, STATES, badge, stateOf } from "./state.js";
 const SORT_EVERY_MS = 1_000;
 const number = (v) => (typeof v === "number" ? v : -1);
 const SORTS = {
-  score: ["Score, highest first", (a, b) => number(b.stream.anomaly_score) - number(a.stream.anomaly_score)],
+  score: [
+    "Score, highest first",
+    (a, b) => number(b.stream.anomaly_score) - number(a.stream.anomaly_score),
+  ],
   state: ["State, most urgent first", (a, b) => RANK[a.state] - RANK[b.state]],
-  recent: ["Last update, newest first", (a, b) => compare(b.stream.received_at ?? "", a.stream.received_at ?? "")],
+  recent: [
+    "Last update, newest first",
+    (a, b) => compare(b.stream.received_at ?? "", a.stream.received_at ?? ""),
+  ],
   anomalies: ["Anomalies, most first", (a, b) => b.stream.anomalies - a.stream.anomalies],
   name: ["Name", () => 0],
 };
@@ -54,32 +61,65 @@ export class ListPage {
 
   _build(find) {
     this._find = h("input", {
-      type: "search", id: "find", placeholder: "Find a stream", "aria-label": "Find a stream",
-      autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/",
+      type: "search",
+      id: "find",
+      placeholder: "Find a stream",
+      "aria-label": "Find a stream",
+      autocomplete: "off",
+      spellcheck: "false",
+      "aria-keyshortcuts": "/",
       oninput: () => this._arrange(true),
       onkeydown: (event) => this._findKey(event),
     });
     this._find.value = find;
-    const options = Object.entries(SORTS).map(([name, [label]]) => h("option", { value: name }, label));
-    const select = h("select", {
-      "aria-label": "Sort by",
-      onchange: () => {
-        this._sort = select.value;
-        this._arrange(true);
+    const options = Object.entries(SORTS).map(([name, [label]]) =>
+      h("option", { value: name }, label),
+    );
+    const select = h(
+      "select",
+      {
+        "aria-label": "Sort by",
+        onchange: () => {
+          this._sort = select.value;
+          this._arrange(true);
+        },
       },
-    }, ...options);
+      ...options,
+    );
     select.value = this._sort;
     this._chips = this._buildChips();
     this._title = h("h1", {}, "Streams");
     this._total = h("span", { class: "total" });
-    this._rows = new Rows((item) => item.state, () => this._overview.now());
+    this._rows = new Rows(
+      (item) => item.state,
+      () => this._overview.now(),
+    );
     this._none = h("p", { class: "none", hidden: true });
-    this._bar = h("div", { class: "bar" },
+    this._bar = h(
+      "div",
+      { class: "bar" },
       h("div", { class: "title" }, this._title, this._total),
-      h("div", { class: "chips", role: "group", "aria-label": "Show only" }, ...Object.values(this._chips)),
-      h("div", { class: "controls" }, h("span", { class: "field" }, this._find, h("kbd", { "aria-hidden": "true" }, "/")), select));
+      h(
+        "div",
+        { class: "chips", role: "group", "aria-label": "Show only" },
+        ...Object.values(this._chips),
+      ),
+      h(
+        "div",
+        { class: "controls" },
+        h("span", { class: "field" }, this._find, h("kbd", { "aria-hidden": "true" }, "/")),
+        select,
+      ),
+    );
     this._loading = h("div", { class: "loading", role: "status" }, "Loading streams …");
-    this.element = h("div", { class: "list" }, this._bar, this._loading, this._none, this._rows.element);
+    this.element = h(
+      "div",
+      { class: "list" },
+      this._bar,
+      this._loading,
+      this._none,
+      this._rows.element,
+    );
     this._rows.element.hidden = true;
   }
 
@@ -87,13 +127,21 @@ export class ListPage {
     const chips = {};
     for (const name of Object.keys(STATES)) {
       const number = h("span", { class: "number" });
-      chips[name] = h("button", {
-        class: "chip", type: "button", "aria-pressed": "false", hidden: true,
-        onclick: () => {
-          this._only = this._only === name ? null : name;
-          this._arrange(true);
+      chips[name] = h(
+        "button",
+        {
+          class: "chip",
+          type: "button",
+          "aria-pressed": "false",
+          hidden: true,
+          onclick: () => {
+            this._only = this._only === name ? null : name;
+            this._arrange(true);
+          },
         },
-      }, badge(name), number);
+        badge(name),
+        number,
+      );
     }
     return chips;
   }
@@ -133,8 +181,11 @@ export class ListPage {
     const [, order] = SORTS[this._sort];
     const fits = ({ stream, state }) =>
       (this._only === null || state === this._only) &&
-      (!find || `${stream.name}\n${stream.title ?? ""}\n${stream.kind}`.toLowerCase().includes(find));
-    this._shown = all.filter(fits).sort((a, b) => order(a, b) || compare(a.stream.name, b.stream.name));
+      (!find ||
+        `${stream.name}\n${stream.title ?? ""}\n${stream.kind}`.toLowerCase().includes(find));
+    this._shown = all
+      .filter(fits)
+      .sort((a, b) => order(a, b) || compare(a.stream.name, b.stream.name));
     this._loading.hidden = true;
     this._showEmptiness(all.length, this._shown.length);
     this._rows.update(this._shown, anew);
@@ -172,21 +223,4 @@ export class ListPage {
     const query = kept.toString();
     history.replaceState(null, "", query ? `#/?${query}` : "#/");
   }
-}
-
-/** What a fresh service says: how the first stream is made. */
-function firstSteps() {
-  const make = `curl -X PUT ${location.origin}/v1/streams/boiler \\
-  -d '{"learner": {"kind": "sequence_memory"}}'`;
-  const post = `curl ${location.origin}/v1/streams/boiler/events \\
-  -H 'Content-Type: application/json' -d '{"x": {"temperature": 21.5}}'`;
-  const step = (title, text, code) =>
-    h("li", {}, h("h2", {}, title), h("p", {}, text),
-      h("div", { class: "code" }, h("pre", { tabindex: "0" }, h("code", {}, code)), copyButton(code)));
-  return h("section", { class: "first", "aria-label": "First steps" },
-    h("h1", {}, "Nothing to watch yet"),
-    h("p", { class: "lead" }, "A stream is a named series of events with a learner of its own. It appears here as soon as there is one."),
-    h("ol", {},
-      step("Make a stream", "No training, no tuning: it learns from what comes.", make),
-      step("Post an event", "Each answer says how surprising the event was; so does this page.", post)));
 }

@@ -30,7 +30,12 @@ export function drawMarks(u, columns, colors, kind, threshold) {
   ctx.save();
   ctx.beginPath();
   // A disk at the edge is shown whole.
-  ctx.rect(u.bbox.left - 6 * ratio, u.bbox.top - 14 * ratio, u.bbox.width + 12 * ratio, u.bbox.height + 20 * ratio);
+  ctx.rect(
+    u.bbox.left - 6 * ratio,
+    u.bbox.top - 14 * ratio,
+    u.bbox.width + 12 * ratio,
+    u.bbox.height + 20 * ratio,
+  );
   ctx.clip();
   if (kind === 1 && threshold !== null) drawThreshold(u, colors, threshold, ratio);
   drawDrifts(u, columns, colors, ratio);

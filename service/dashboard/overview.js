@@ -52,7 +52,9 @@ export class Overview {
 
   _path() {
     const since = this._cursor;
-    return since === null ? "/v1/overview" : `/v1/overview?since=${encodeURIComponent(since)}&wait=${WAIT_SECONDS}`;
+    return since === null
+      ? "/v1/overview"
+      : `/v1/overview?since=${encodeURIComponent(since)}&wait=${WAIT_SECONDS}`;
   }
 
   _take(answer) {

@@ -17,10 +17,23 @@ export class Signals {
     this._rows = new Map();
     this._body = h("tbody");
     this._none = h("p", { class: "hint" }, "This learner has no signals yet.");
-    this._table = h("table", { class: "plain", hidden: true },
+    this._table = h(
+      "table",
+      { class: "plain", hidden: true },
       h("caption", { class: "hidden" }, "Signals of the learner"),
-      h("thead", { class: "hidden" }, h("tr", {}, ...["Signal", "While this page is open", "Now"].map((text) => h("th", { scope: "col" }, text)))),
-      this._body);
+      h(
+        "thead",
+        { class: "hidden" },
+        h(
+          "tr",
+          {},
+          ...["Signal", "While this page is open", "Now"].map((text) =>
+            h("th", { scope: "col" }, text),
+          ),
+        ),
+      ),
+      this._body,
+    );
     this.element = panel("Signals", this._none, this._table);
   }
 
@@ -38,8 +51,20 @@ export class Signals {
   }
 
   _row(name) {
-    const row = { past: [], canvas: h("canvas", { "aria-hidden": "true" }), now: h("td", { class: "number" }) };
-    this._body.append(h("tr", {}, h("th", { scope: "row" }, words(name)), h("td", { class: "spark" }, row.canvas), row.now));
+    const row = {
+      past: [],
+      canvas: h("canvas", { "aria-hidden": "true" }),
+      now: h("td", { class: "number" }),
+    };
+    this._body.append(
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, words(name)),
+        h("td", { class: "spark" }, row.canvas),
+        row.now,
+      ),
+    );
     // A canvas of a hidden table has no size yet.
     this._table.hidden = false;
     return row;
@@ -51,26 +76,61 @@ export class Quality {
   constructor() {
     this._body = h("tbody");
     this._window = h("th", { scope: "col", class: "number" }, "Window");
-    this._table = h("table", { class: "plain", hidden: true },
+    this._table = h(
+      "table",
+      { class: "plain", hidden: true },
       h("caption", { class: "hidden" }, "Quality, predicted before each label was learned from"),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Measure"), h("th", { scope: "col", class: "number" }, "Overall"), this._window)), this._body);
-    this._hint = h("p", { class: "hint" }, "No labels yet. Send what was true as an event's y, or later to its labels, to see how good the scores are.");
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, "Measure"),
+          h("th", { scope: "col", class: "number" }, "Overall"),
+          this._window,
+        ),
+      ),
+      this._body,
+    );
+    this._hint = h(
+      "p",
+      { class: "hint" },
+      "No labels yet. Send what was true as an event's y, or later to its labels, to see how good the scores are.",
+    );
     this.element = panel("Quality", this._hint, this._table);
   }
 
   /** @param {any} metrics as the API has them */
   update(metrics) {
     const { window: recent = {}, overall = {}, window_size: size } = metrics;
-    const names = Object.keys(overall).filter((name) => typeof overall[name] === "number" || overall[name] === null);
+    const names = Object.keys(overall).filter(
+      (name) => typeof overall[name] === "number" || overall[name] === null,
+    );
     const known = names.length > 0 && metrics.labeled > 0;
     this._table.hidden = !known;
     if (!known) return;
-    say(this._hint, `${count(metrics.labeled)} of ${count(metrics.events)} events labeled · ${metrics.task ?? "no task"}`);
+    say(
+      this._hint,
+      `${count(metrics.labeled)} of ${count(metrics.events)} events labeled · ${metrics.task ?? "no task"}`,
+    );
     say(this._window, typeof size === "number" ? `Last ${count(size)}` : "Recent");
     while (this._body.childElementCount > names.length) this._body.lastChild.remove();
     names.forEach((name, i) => {
-      const row = this._body.children[i] ?? this._body.appendChild(h("tr", {}, h("th", { scope: "row" }), h("td", { class: "number" }), h("td", { class: "number" })));
-      [words(name), value(overall[name]), value(recent[name])].forEach((text, j) => say(row.children[j], text));
+      const row =
+        this._body.children[i] ??
+        this._body.appendChild(
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }),
+            h("td", { class: "number" }),
+            h("td", { class: "number" }),
+          ),
+        );
+      [words(name), value(overall[name]), value(recent[name])].forEach((text, j) =>
+        say(row.children[j], text),
+      );
     });
   }
 }
@@ -96,9 +156,22 @@ export class Notable {
       const { result, t } = items[i];
       for (const drift of result.drift ?? []) {
         const to = `${value(drift.before)} → ${value(drift.after)}`;
-        found.push({ kind: "drift", offset: result.offset, t, text: `Drift of ${drift.watch}, ${to}`, detail: drift.detector });
+        found.push({
+          kind: "drift",
+          offset: result.offset,
+          t,
+          text: `Drift of ${drift.watch}, ${to}`,
+          detail: drift.detector,
+        });
       }
-      if (result.is_anomaly) found.push({ kind: "anomaly", offset: result.offset, t, text: `Anomaly, score ${score(result.anomaly_score)}`, detail: "" });
+      if (result.is_anomaly)
+        found.push({
+          kind: "anomaly",
+          offset: result.offset,
+          t,
+          text: `Anomaly, score ${score(result.anomaly_score)}`,
+          detail: "",
+        });
     }
     const key = found.map((each) => each.kind[0] + each.offset).join();
     if (key === this._shown) return;
@@ -110,6 +183,14 @@ export class Notable {
 }
 
 function entry({ kind, offset, t, text, detail }) {
-  return h("li", {}, h("button", { type: "button", class: `moment ${kind}`, "data-offset": offset },
-    h("span", { class: `key ${kind}` }, text), h("span", { class: "sub" }, [time(t), detail].filter(Boolean).join(" · "))));
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", class: `moment ${kind}`, "data-offset": offset },
+      h("span", { class: `key ${kind}` }, text),
+      h("span", { class: "sub" }, [time(t), detail].filter(Boolean).join(" · ")),
+    ),
+  );
 }

@@ -5,11 +5,28 @@ import { count, score, time, value } from "./format.js";
 
 export class Reading {
   constructor() {
-    this.value = new Figure("value", "Value",
-      [["observed", "observed"], ["expected", "expected"], ["band", "band"], ["anomaly", "anomaly"], ["drift", "drift"]],
-      ["Event", "Time, UTC", "Observed", "Expected", "Low", "High", "Mark"]);
-    this.score = new Figure("score", "Anomaly score", [["line", "score"], ["threshold", "threshold"], ["wash", "warming"]],
-      ["Event", "Time, UTC", "Score", "Raw score", "State", "Mark"]);
+    this.value = new Figure(
+      "value",
+      "Value",
+      [
+        ["observed", "observed"],
+        ["expected", "expected"],
+        ["band", "band"],
+        ["anomaly", "anomaly"],
+        ["drift", "drift"],
+      ],
+      ["Event", "Time, UTC", "Observed", "Expected", "Low", "High", "Mark"],
+    );
+    this.score = new Figure(
+      "score",
+      "Anomaly score",
+      [
+        ["line", "score"],
+        ["threshold", "threshold"],
+        ["wash", "warming"],
+      ],
+      ["Event", "Time, UTC", "Score", "Raw score", "State", "Mark"],
+    );
     this._index = null;
   }
 
@@ -19,9 +36,9 @@ export class Reading {
     this._read();
   }
 
-  show(drawn, columns, threshold, axis) {
+  show(drawn, threshold, axis) {
     this._drawn = drawn;
-    this._columns = columns;
+    this._columns = drawn.columns;
     this._threshold = threshold;
     this.value.title.textContent = drawn.feature ?? "Value";
     this.value.tell(this._valueSummary(), (most) => this._rows(most, (i) => this._valueCells(i)));
@@ -47,7 +64,11 @@ export class Reading {
     if (lower[i] !== null) pairs.push(["band", `${value(lower[i])} … ${value(upper[i])}`]);
     this.value.read(pairs);
     const raw = item.result.raw_score;
-    this.score.read([["score", score(s[i])], ["raw", typeof raw === "number" ? value(raw) : "–"], ["threshold", score(this._threshold)]]);
+    this.score.read([
+      ["score", score(s[i])],
+      ["raw", typeof raw === "number" ? value(raw) : "–"],
+      ["threshold", score(this._threshold)],
+    ]);
   }
 
   _rows(most, cells) {
@@ -59,7 +80,11 @@ export class Reading {
 
   _mark(i) {
     const { result } = this._drawn.items[i];
-    const marks = [result.is_anomaly && "anomaly", result.drift?.length && "drift", result.late && "late"].filter(Boolean);
+    const marks = [
+      result.is_anomaly && "anomaly",
+      result.drift?.length && "drift",
+      result.late && "late",
+    ].filter(Boolean);
     return marks.join(", ");
   }
 
@@ -68,17 +93,41 @@ export class Reading {
     const c = this._columns;
     const mark = this._mark(i);
     const number = (v) => (v === null ? "–" : value(v));
-    return { mark, cells: [String(items[i].result.offset), time(items[i].t), number(c.value[i]), number(c.expected[i]), number(c.lower[i]), number(c.upper[i]), mark] };
+    return {
+      mark,
+      cells: [
+        String(items[i].result.offset),
+        time(items[i].t),
+        number(c.value[i]),
+        number(c.expected[i]),
+        number(c.lower[i]),
+        number(c.upper[i]),
+        mark,
+      ],
+    };
   }
 
   _scoreCells(i) {
     const { result, t } = this._drawn.items[i];
     const mark = this._mark(i);
-    return { mark, cells: [String(result.offset), time(t), score(result.anomaly_score), value(result.raw_score), result.learning, mark] };
+    return {
+      mark,
+      cells: [
+        String(result.offset),
+        time(t),
+        score(result.anomaly_score),
+        value(result.raw_score),
+        result.learning,
+        mark,
+      ],
+    };
   }
 
   _valueSummary() {
-    const { sight: [from, to], feature } = this._drawn;
+    const {
+      sight: [from, to],
+      feature,
+    } = this._drawn;
     const seen = this._columns.value.slice(from, to).filter((v) => v !== null);
     if (!seen.length) return "No values in this range.";
     let [low, high] = [Infinity, -Infinity];
@@ -87,13 +136,18 @@ export class Reading {
   }
 
   _scoreSummary() {
-    const { items, sight: [from, to] } = this._drawn;
+    const {
+      items,
+      sight: [from, to],
+    } = this._drawn;
     const newest = items[to - 1]?.result;
     if (!newest) return "No scores in this range.";
     if (newest.anomaly_score === null) return "No score yet: the stream is warming up.";
     let above = 0;
     while (above < to - from && items[to - 1 - above].result.is_anomaly) above += 1;
-    const where = above ? `at or above ${score(this._threshold)} for ${count(above)} events` : `below ${score(this._threshold)}`;
+    const where = above
+      ? `at or above ${score(this._threshold)} for ${count(above)} events`
+      : `below ${score(this._threshold)}`;
     const anomalies = this._columns.anomalies.filter((i) => i >= from && i < to).length;
     return `Score ${score(newest.anomaly_score)}, ${where}; ${count(anomalies)} anomalies in this range.`;
   }

@@ -22,14 +22,28 @@ export class Rows {
     this._height = 56;
     this._spacer = h("div", { class: "spacer", role: "rowgroup" });
     const heads = HEADS.map((text, i) =>
-      h("span", { role: "columnheader", class: `cell c${i}`, "aria-colindex": i + 1 }, text));
-    this._head = h("div", { role: "rowgroup", class: "headgroup" }, h("div", { class: "head row-grid", role: "row", "aria-rowindex": 1 }, ...heads));
-    this.element = h("div", {
-      class: "rows", role: "grid", tabindex: "0", "aria-label": "Streams", "aria-colcount": HEADS.length,
-      "aria-readonly": "true",
-      onscroll: () => this._ask(),
-      onfocus: () => this._focused(),
-    }, this._head, this._spacer);
+      h("span", { role: "columnheader", class: `cell c${i}`, "aria-colindex": i + 1 }, text),
+    );
+    this._head = h(
+      "div",
+      { role: "rowgroup", class: "headgroup" },
+      h("div", { class: "head row-grid", role: "row", "aria-rowindex": 1 }, ...heads),
+    );
+    this.element = h(
+      "div",
+      {
+        class: "rows",
+        role: "grid",
+        tabindex: "0",
+        "aria-label": "Streams",
+        "aria-colcount": HEADS.length,
+        "aria-readonly": "true",
+        onscroll: () => this._ask(),
+        onfocus: () => this._focused(),
+      },
+      this._head,
+      this._spacer,
+    );
     this._observer = new ResizeObserver(() => this.measure());
     this._observer.observe(this.element);
     this._repaint = () => this._show(true);
@@ -63,7 +77,16 @@ export class Rows {
 
   key(event) {
     const page = Math.max(1, Math.floor(this.element.clientHeight / this._height) - 2);
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity, j: 1, k: -1 };
+    const steps = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+      j: 1,
+      k: -1,
+    };
     const at = this._place();
     if (event.key === "Enter" && at >= 0 && document.activeElement === this.element) {
       location.hash = address(this._items[at].stream.name);
@@ -80,7 +103,8 @@ export class Rows {
   }
 
   _focused() {
-    if (this._place() < 0 && this._items.length && this.element.matches(":focus-visible")) this._choose(0);
+    if (this._place() < 0 && this._items.length && this.element.matches(":focus-visible"))
+      this._choose(0);
   }
 
   _choose(index) {
@@ -89,7 +113,8 @@ export class Rows {
     const top = index * this._height;
     const seen = this.element.clientHeight - this._head.offsetHeight;
     if (top < this.element.scrollTop) this.element.scrollTop = top;
-    if (top + this._height > this.element.scrollTop + seen) this.element.scrollTop = top + this._height - seen;
+    if (top + this._height > this.element.scrollTop + seen)
+      this.element.scrollTop = top + this._height - seen;
     this._show();
   }
 
@@ -138,9 +163,25 @@ class Row {
     this.score = h("span", { class: "num" });
     this.anomalies = h("span", { class: "num" });
     this.age = h("span");
-    const cells = [this.badge, h("span", { class: "who" }, this.name, this.sub), this.canvas, this.score, this.anomalies, this.age];
-    this.element = h("div", { class: "row row-grid", role: "row", id: `row-${number}`, hidden: true },
-      ...cells.map((cell, i) => h("span", { role: i === 1 ? "rowheader" : "gridcell", class: `cell c${i}`, "aria-colindex": i + 1 }, cell)));
+    const cells = [
+      this.badge,
+      h("span", { class: "who" }, this.name, this.sub),
+      this.canvas,
+      this.score,
+      this.anomalies,
+      this.age,
+    ];
+    this.element = h(
+      "div",
+      { class: "row row-grid", role: "row", id: `row-${number}`, hidden: true },
+      ...cells.map((cell, i) =>
+        h(
+          "span",
+          { role: i === 1 ? "rowheader" : "gridcell", class: `cell c${i}`, "aria-colindex": i + 1 },
+          cell,
+        ),
+      ),
+    );
     parent.append(this.element);
     this._stream = null;
   }
@@ -177,7 +218,8 @@ class Row {
     say(this.anomalies, count(stream.anomalies));
     put(this.canvas.parentElement, "aria-label", summary(stream));
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (width && height) drawScores(this.canvas, stream.recent, stream.threshold, SLOTS, width, height);
+    if (width && height)
+      drawScores(this.canvas, stream.recent, stream.threshold, SLOTS, width, height);
   }
 }
 

@@ -83,7 +83,17 @@ const numeric = (v) => (typeof v === "number" ? v : null);
  * @param {"time" | "event"} axis
  */
 export function columns(items, feature, axis) {
-  const c = { x: [], value: [], expected: [], lower: [], upper: [], score: [], anomalies: [], drifts: [], warming: [] };
+  const c = {
+    x: [],
+    value: [],
+    expected: [],
+    lower: [],
+    upper: [],
+    score: [],
+    anomalies: [],
+    drifts: [],
+    warming: [],
+  };
   const forecasts = feature !== null && forecastFeature(items) === feature;
   let pending = null;
   let latest = -Infinity;

@@ -37,7 +37,10 @@ export function drawScores(canvas, values, threshold, slots, width, height) {
   context.lineWidth = 1;
   context.setLineDash([2, 3]);
   const level = Math.round(y(threshold)) + 0.5;
-  stroke(context, [[0, level], [width, level]]);
+  stroke(context, [
+    [0, level],
+    [width, level],
+  ]);
   context.setLineDash([]);
   drawLine(context, values, x, y, colors.accent);
   context.fillStyle = colors.bad;
@@ -56,7 +59,8 @@ export function drawSignal(canvas, values, width, height) {
   const low = Math.min(...values);
   const high = Math.max(...values);
   const x = (i) => 1 + (i * (width - 2)) / (values.length - 1);
-  const y = (v) => (high === low ? height / 2 : height - 2 - ((v - low) * (height - 4)) / (high - low));
+  const y = (v) =>
+    high === low ? height / 2 : height - 2 - ((v - low) * (height - 4)) / (high - low);
   drawLine(context, values, x, y, colors.muted);
 }
 

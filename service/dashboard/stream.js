@@ -1,9 +1,9 @@
 /** The page of one stream. */
 
-import { Failure, get, of, pause } from "./api.js";
+import { get, of, repeat } from "./api.js";
 import { Charts } from "./charts.js";
 import { announce, h, paced, put } from "./dom.js";
-import { save, toCsv } from "./download.js";
+import { saveAs } from "./download.js";
 import { Feed } from "./feed.js";
 import { count } from "./format.js";
 import { Header } from "./header.js";
@@ -11,7 +11,8 @@ import { Notable, Quality, Signals } from "./panels.js";
 import { Reading } from "./reading.js";
 import { Series, columns, featuresOf, suitsTime } from "./series.js";
 import { Toolbar } from "./toolbar.js";
-import { formatView, indexesIn, moved, parseView, rangeOf, zoomed } from "./view.js";
+import { Travel } from "./travel.js";
+import { indexesIn, parseView } from "./view.js";
 
 const DRAW_EVERY_MS = 100;
 const STATE_EVERY_MS = 2_000;
@@ -21,7 +22,7 @@ export class StreamPage {
   constructor(name, setLink, query) {
     this._name = name;
     this._setLink = setLink;
-    this._view = parseView(query);
+    this._travel = new Travel(name, query, () => this._draw());
     this._series = new Series();
     this._stream = null;
     this._state = null;
@@ -35,7 +36,7 @@ export class StreamPage {
       newer: (results) => this._newer(results),
       older: (results) => this._older(results),
       link: (state) => this._linked(state),
-      expired: (oldest, missed) => this._note(`${count(missed)} results are no longer kept; this goes on with event ${count(oldest)}, the oldest there is.`),
+      expired: (oldest, missed) => this._expired(oldest, missed),
       anew: () => this._anew(),
       gone: () => this._gone(),
     });
@@ -52,35 +53,27 @@ export class StreamPage {
 
   /** Take over a view from the address. */
   query(query) {
-    const axis = this._view.axis;
-    this._view = parseView(query);
-    if (this._view.axis !== axis) this._remake();
+    const { axis } = this._travel.view;
+    this._travel.view = parseView(query);
+    if (this._travel.view.axis !== axis) this._remake();
     this._redraw();
   }
 
+  /** @returns {boolean} whether the key was one of ours */
   key(event) {
-    const keys = {
-      p: () => this._togglePause(),
-      " ": () => event.target === document.body && this._togglePause(),
-      ArrowLeft: () => this._move((range, x) => moved(range, -0.25, x)),
-      ArrowRight: () => this._move((range, x) => moved(range, 0.25, x)),
-      "+": () => this._move((range, x) => zoomed(range, 0.5, x)),
-      "=": () => this._move((range, x) => zoomed(range, 0.5, x)),
-      "-": () => this._move((range, x) => zoomed(range, 2, x)),
-      0: () => this._follow(),
-      n: () => this._jump(1),
-      b: () => this._jump(-1),
-    };
-    return event.key in keys && keys[event.key]() !== false;
+    const pauses = event.key === "p" || (event.key === " " && event.target === document.body);
+    if (!pauses) return this._travel.key(event);
+    this._togglePause();
+    return true;
   }
 
   _build() {
     this._header = new Header(this._name);
     this._toolbar = new Toolbar({
-      last: (n) => this._show({ fixed: null, last: n }),
-      feature: (feature) => this._show({ feature }),
+      last: (n) => this._travel.show({ fixed: null, last: n }),
+      feature: (feature) => this._travel.show({ feature }),
       axis: (axis) => {
-        this._show({ axis, fixed: null });
+        this._travel.show({ axis, fixed: null });
         this._remake();
       },
       pause: () => this._togglePause(),
@@ -92,9 +85,12 @@ export class StreamPage {
     this._signals = new Signals();
     this._quality = new Quality();
     this._wait = h("p", { class: "loading", role: "status" }, "Loading …");
-    const panels = h("div", { class: "panels" }, this._notable.element, this._signals.element, this._quality.element);
-    this._body = h("div", { class: "body", hidden: true }, this._toolbar.element, this._reading.value.element, this._reading.score.element, panels);
-    this.element = h("div", { class: "stream" }, this._header.element, this._notes, this._wait, this._body);
+    const panels = [this._notable, this._signals, this._quality].map(({ element }) => element);
+    const figures = [this._reading.value.element, this._reading.score.element];
+    const content = [this._toolbar.element, ...figures, h("div", { class: "panels" }, ...panels)];
+    this._body = h("div", { class: "body", hidden: true }, ...content);
+    const parts = [this._header.element, this._notes, this._wait, this._body];
+    this.element = h("div", { class: "stream" }, ...parts);
   }
 
   async _run() {
@@ -107,28 +103,16 @@ export class StreamPage {
       this._linked("lost");
     }
     this._feed.run();
-    this._poll(STATE_EVERY_MS, () => this._describe(signal));
-    this._poll(QUALITY_EVERY_MS, async () => this._quality.update(await get(of(this._name, "/metrics"), signal)));
-  }
-
-  /** Do something now and again; what the service cannot answer now it may later. */
-  async _poll(everyMs, work) {
-    const signal = this._abort.signal;
-    while (!signal.aborted) {
-      if (!document.hidden && this._link !== "lost") {
-        try {
-          await work();
-        } catch (error) {
-          if (!(error instanceof Failure) && !signal.aborted) throw error;
-          if (error.status === 404 && everyMs === QUALITY_EVERY_MS) return;
-        }
-      }
-      await pause(everyMs, signal);
-    }
+    const idle = () => document.hidden || this._link === "lost";
+    repeat(STATE_EVERY_MS, () => this._describe(signal), idle, signal);
+    repeat(QUALITY_EVERY_MS, () => this._judge(signal), idle, signal);
   }
 
   async _describe(signal) {
-    const [stream, state] = await Promise.all([get(of(this._name), signal), get(of(this._name, "/state"), signal)]);
+    const [stream, state] = await Promise.all([
+      get(of(this._name), signal),
+      get(of(this._name, "/state"), signal),
+    ]);
     this._stream = stream;
     this._state = state;
     if (Number.isNaN(this._updatedAt)) this._updatedAt = Date.parse(state.received_at) / 1000;
@@ -137,6 +121,10 @@ export class StreamPage {
     this._feed.stands(state.offset);
     if (state.offset === 0) this._empty();
     this._redraw();
+  }
+
+  async _judge(signal) {
+    this._quality.update(await get(of(this._name, "/metrics"), signal));
   }
 
   _newer(results) {
@@ -163,13 +151,14 @@ export class StreamPage {
   _remake() {
     if (this._body.hidden) return;
     this._charts?.destroy();
-    this._axis = this._view.axis ?? (suitsTime(this._series.items) ? "time" : "event");
-    this._columns = null;
+    const suited = suitsTime(this._series.items) ? "time" : "event";
+    this._travel.axis = this._travel.view.axis ?? suited;
+    this._travel.columns = null;
     const { value, score } = this._reading;
-    this._charts = new Charts(value.host, score.host, this._axis, {
+    this._charts = new Charts(value.host, score.host, this._travel.axis, {
       cursor: (index) => this._reading.point(index),
-      select: (range) => this._show({ fixed: range }),
-      reset: () => this._follow(),
+      select: (range) => this._travel.show({ fixed: range }),
+      reset: () => this._travel.follow(),
     });
     this._redraw();
   }
@@ -178,17 +167,20 @@ export class StreamPage {
     if (this._abort.signal.aborted) return;
     this._tick();
     if (!this._charts) return;
+    const { view, axis } = this._travel;
+    const threshold = this._stream?.spec.threshold ?? null;
     const items = this._paused ?? this._series.items;
     const features = featuresOf(items);
-    const feature = features.includes(this._view.feature) ? this._view.feature : (features[0] ?? null);
-    const c = columns(items, feature, this._axis);
-    const range = rangeOf(this._view, c.x);
-    this._columns = c;
-    this._drawn = { items, feature, range, sight: indexesIn(c.x, range) };
-    this._charts.show(c, range, this._stream?.spec.threshold ?? null);
-    this._reading.show(this._drawn, c, this._stream?.spec.threshold ?? null, this._axis);
+    const feature = features.includes(view.feature) ? view.feature : (features[0] ?? null);
+    const c = columns(items, feature, axis);
+    this._travel.columns = c;
+    const range = this._travel.range;
+    this._drawn = { items, feature, sight: indexesIn(c.x, range), columns: c };
+    this._charts.show(c, range, threshold);
+    this._reading.show(this._drawn, threshold, axis);
     this._notable.update(items);
-    this._toolbar.update(this._view, features, feature, this._axis, this._paused && this._series.last - this._paused.at(-1).result.offset);
+    const waiting = this._paused && this._series.last - this._paused.at(-1).result.offset;
+    this._toolbar.update(view, features, feature, axis, waiting);
   }
 
   /** What changes with time alone. */
@@ -199,46 +191,12 @@ export class StreamPage {
     this._header.update(this._state, newest, age);
   }
 
-  _show(change) {
-    Object.assign(this._view, change);
-    const query = formatView(this._view, this._axis);
-    history.replaceState(null, "", `#/streams/${encodeURIComponent(this._name)}${query ? `?${query}` : ""}`);
-    this._draw();
-  }
-
-  _follow() {
-    this._show({ fixed: null });
-  }
-
-  _move(change) {
-    if (!this._columns?.x.length) return;
-    this._show({ fixed: change(rangeOf(this._view, this._columns.x), this._columns.x) });
-  }
-
-  /** Go to the next anomaly or drift in a direction. */
-  _jump(direction) {
-    if (!this._columns) return;
-    const { x, anomalies, drifts } = this._columns;
-    const [from, to] = rangeOf(this._view, x);
-    const middle = this._view.fixed ? (from + to) / 2 : direction < 0 ? Infinity : -Infinity;
-    const at = [...anomalies, ...drifts].sort((a, b) => a - b);
-    const beyond = at.filter((i) => (direction > 0 ? x[i] > middle + 1e-6 : x[i] < middle - 1e-6));
-    const next = direction > 0 ? beyond[0] : beyond.at(-1);
-    if (next !== undefined) this._center(next);
-  }
-
   _showOffset(offset) {
     const items = this._paused ?? this._series.items;
     const index = items.findIndex(({ result }) => result.offset === offset);
-    if (index >= 0) this._center(index);
-  }
-
-  _center(index) {
-    const { x } = this._columns;
-    const around = 60;
-    const half = Math.max(x[index] - x[Math.max(0, index - around)], x[Math.min(x.length - 1, index + around)] - x[index], 1e-3);
-    this._show({ fixed: [x[index] - half, x[index] + half] });
-    announce(`Event ${this._drawn.items[index].result.offset}`);
+    if (index < 0) return;
+    this._travel.center(index);
+    announce(`Event ${offset}`);
   }
 
   _togglePause() {
@@ -249,13 +207,7 @@ export class StreamPage {
   }
 
   _save(kind) {
-    if (!this._drawn) return;
-    const { items, feature, sight } = this._drawn;
-    const some = items.slice(...sight);
-    const first = `${this._name}-${some[0]?.result.offset ?? 0}-${some.at(-1)?.result.offset ?? 0}`;
-    if (kind === "json") return save(JSON.stringify(some.map(({ result }) => result), null, 1), `${first}.json`, "application/json");
-    const part = Object.fromEntries(["expected", "lower", "upper"].map((name) => [name, this._columns[name].slice(...sight)]));
-    return save(toCsv(some, part, feature), `${first}.csv`, "text/csv");
+    if (this._drawn) saveAs(kind, this._name, this._drawn);
   }
 
   _linked(state) {
@@ -271,6 +223,11 @@ export class StreamPage {
     this._notes.textContent = text;
   }
 
+  _expired(oldest, missed) {
+    const rest = `this goes on with event ${count(oldest)}, the oldest there is.`;
+    this._note(`${count(missed)} results are no longer kept; ${rest}`);
+  }
+
   _anew() {
     this._series.clear();
     this._paused = null;
@@ -280,7 +237,8 @@ export class StreamPage {
   }
 
   _empty() {
-    if (this._body.hidden) this._wait.textContent = "No events yet. The first one appears here as soon as it is posted.";
+    if (this._body.hidden)
+      this._wait.textContent = "No events yet. The first one appears here as soon as it is posted.";
   }
 
   _gone() {

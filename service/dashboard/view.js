@@ -4,6 +4,7 @@ import { indexAt } from "./series.js";
 
 export const LASTS = [100, 500, 2_000, 10_000];
 const DEFAULT_LAST = 500;
+const AROUND = 60;
 
 /**
  * @typedef {object} View
@@ -20,11 +21,12 @@ export function parseView(query) {
   const axis = ["time", "event"].includes(asked.get("axis")) ? asked.get("axis") : null;
   const read = (text) => (axis === "event" ? Number(text ?? NaN) : Date.parse(text ?? "") / 1000);
   const [from, to] = [read(asked.get("from")), read(asked.get("to"))];
+  const fixed = from < to ? [from, to] : null;
   return {
     last: LASTS.includes(last) ? last : DEFAULT_LAST,
-    fixed: from < to ? [from, to] : null,
+    fixed,
     feature: asked.get("feature"),
-    axis,
+    axis: axis ?? (fixed ? "time" : null),
   };
 }
 
@@ -33,7 +35,8 @@ export function formatView(view, axis) {
   const query = new URLSearchParams();
   if (view.feature !== null) query.set("feature", view.feature);
   if (view.fixed) {
-    const write = (v) => (axis === "event" ? String(Math.round(v)) : new Date(v * 1000).toISOString());
+    const write = (v) =>
+      axis === "event" ? String(Math.round(v)) : new Date(v * 1000).toISOString();
     query.set("from", write(view.fixed[0]));
     query.set("to", write(view.fixed[1]));
     query.set("axis", axis);
@@ -64,7 +67,10 @@ export function indexesIn(x, [from, to]) {
 export function moved([from, to], share, x) {
   const width = to - from;
   const low = Math.min(x[0], x[x.length - 1] - width);
-  const start = Math.min(Math.max(from + share * width, low), Math.max(low, x[x.length - 1] - width));
+  const start = Math.min(
+    Math.max(from + share * width, low),
+    Math.max(low, x[x.length - 1] - width),
+  );
   return [start, start + width];
 }
 
@@ -74,4 +80,19 @@ export function zoomed([from, to], factor, x) {
   const half = ((to - from) * factor) / 2;
   if (x.length > 1 && 2 * half >= x[x.length - 1] - x[0]) return [x[0], x[x.length - 1]];
   return [middle - half, middle + half];
+}
+
+/** A range about one event, wide enough to see what led to it. @returns {[number, number]} */
+export function around(x, index) {
+  const before = x[index] - x[Math.max(0, index - AROUND)];
+  const after = x[Math.min(x.length - 1, index + AROUND)] - x[index];
+  const half = Math.max(before, after, 1e-3);
+  return [x[index] - half, x[index] + half];
+}
+
+/** The index of the next anomaly or drift beyond a place, in a direction; or undefined. */
+export function nextMark({ x, anomalies, drifts }, place, direction) {
+  const marks = [...anomalies, ...drifts].sort((a, b) => a - b);
+  if (direction > 0) return marks.find((i) => x[i] > place + 1e-6);
+  return marks.findLast((i) => x[i] < place - 1e-6);
 }

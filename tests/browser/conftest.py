@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from scripts.test_tools import AXE_FILE
+from tests.conftest import Serving
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = [
@@ -49,6 +50,13 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="package")
+def server(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server for this package, so that others' lists do not hold its streams."""
+    with serving(tmp_path_factory.mktemp("pages")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -39,12 +39,16 @@ def test_the_most_surprising_stream_stands_first(
             fill(client, name, wave(60))
         fill(client, "odd", [*wave(60), spike(60)])
         fill(client, "young", wave(2))
+        often = [{"ts": f"{1_780_000_000 + i / 10:.1f}", "x": {"value": 1.0}} for i in range(60)]
+        alarm = {"kind": "silence", "factor": 1.0, "min_seconds": 0.0}
+        fill(client, "hushed", often, indicators=[alarm])
         with opening(url) as watched:
             page = watched.page
             first = page.locator(".row[aria-rowindex='2']")
             expect(first).to_contain_text("odd")
             expect(first.locator(".badge")).to_have_text("Anomalous")
             expect(page.locator(".row", has_text="young").locator(".badge")).to_have_text("Warming")
+            expect(page.locator(".row", has_text="hushed").locator(".badge")).to_have_text("Silent")
             client.post("calm", spike(60))
             expect(page.locator(".row", has_text="calm").locator(".badge")).to_have_text(
                 "Anomalous"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from service.client import Client
 from tests.browser.conftest import Opening
@@ -67,29 +67,31 @@ def test_ten_thousand_points_are_drawn_smoothly(
 
 
 def test_a_drift_is_marked_and_listed(server: str, opening: Opening) -> None:
-    drift = {"detector": "adwin", "watch": "value", "before": 22.0, "after": 31.5, "size": 9.5}
-
-    def with_drift(route: Route) -> None:
-        answer = route.fetch()
-        page_of_results = answer.json()
-        for result in page_of_results["results"]:
-            if result["offset"] == 150:
-                result["drift"] = [drift]
-        route.fulfill(response=answer, json=page_of_results)
-
+    risen = [event | {"x": {"value": event["x"]["value"] + 15}} for event in wave(200, 400)]
+    adwin = {"kind": "adwin", "watch": "x.value"}
     with Client(server) as client, opening(server) as watched:
         page = watched.page
         watched.tolerated.append("getImageData")
-        fill(client, "drifting", wave(300))
-        page.route("**/results**", with_drift)
+        fill(client, "drifting", [*wave(400), *risen], indicators=[adwin])
         page.goto(f"{server}/#/streams/drifting")
-        listed = page.locator(".moment.drift")
-        expect(listed).to_contain_text("Drift of value, 22 → 31.5")
+        listed = page.locator(".moment.drift").first
+        expect(listed).to_contain_text("Drift of x.value, 22")
         assert colored(page, ".chart.value canvas", "--drift") > 20
         assert colored(page, ".chart.score canvas", "--drift") > 20
+        expect(page.locator(".heading .badge")).to_have_text("OK")
         listed.click()
         expect(page.locator(".zoomed")).to_contain_text("Zoomed")
         assert any(each.get("drift") for each in on_screen(page))
+
+
+def test_labels_show_how_good_it_is(server: str, opening: Opening) -> None:
+    labeled = [event | {"y": 0.0} for event in wave(200)]
+    labeled[100] = spike(100) | {"y": 1.0}
+    with Client(server) as client, opening(server) as watched:
+        fill(client, "judged", labeled)
+        watched.page.goto(f"{server}/#/streams/judged")
+        row = watched.page.get_by_role("row", name="recall")
+        expect(row).to_contain_text("1")
 
 
 def test_names_are_text_and_never_markup(server: str, opening: Opening) -> None:
