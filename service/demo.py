@@ -121,7 +121,7 @@ def _learn(client: Client) -> tuple[list[Json], float]:
     """Replay the water flow through the service; return results and how long they took."""
     from river.datasets import WaterFlow
 
-    source = WaterFlow()  # type: ignore[no-untyped-call]
+    source = WaterFlow()
     client.create_stream(STREAM, DEFAULT_SPEC | {"title": "Water flow in a pipeline, liters/s"})
     results: list[Json] = []
     begun = time.monotonic()
