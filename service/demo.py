@@ -32,6 +32,8 @@ STREAM = "water-flow"
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 EPISODES_SHOWN = 10
+CHIEF = ("accuracy", "cohen_kappa", "roc_auc", "f1")
+"""The figures of quality that are shown."""
 _CHUNK_EVENTS = 64
 _JOINED_HOURS = 12.0
 _ADDRESS = re.compile(r"http://\S+")
@@ -221,21 +223,19 @@ def _anomalies(results: Sequence[Json]) -> Table:
 
 
 def _streams(chosen: Sequence[Source], told: Mapping[str, Told]) -> Table:
-    table = Table(Column("stream", no_wrap=True), Column("learner", no_wrap=True))
-    for name in ("events", "a second", "anomalies", "drifts"):
-        table.add_column(name, justify="right")
-    table.add_column("by the labels")
+    table = Table(Column("stream, learner", no_wrap=True))
+    for name in ("events", "a second", "anomalies"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("by the labels", no_wrap=True)
     for source in chosen:
         each = told[source.name]
         learner = source.spec["learner"]
         table.add_row(
-            source.name,
-            learner.get("estimator", learner["kind"]).rpartition(".")[2],
+            f"{source.name}\n{learner.get('estimator', learner['kind']).rpartition('.')[2]}",
             f"{source.count:,}",
             f"{source.count / each.seconds:,.0f}",
             f"{sum(result['is_anomaly'] for result in each.results):,}",
-            str(sum(len(result.get("drift", ())) for result in each.results)),
-            "\n".join(f"{name} {value:.3f}" for name, value in each.quality.items()),
+            "\n".join(f"{name} {each.quality[name]:.3f}" for name in CHIEF if name in each.quality),
         )
     return table
 

@@ -95,7 +95,6 @@ def _pair(
 ) -> Pair | None:
     """Return what counts of a prediction, or `None` if it or its label says nothing."""
     label = prediction.label
-    label = float(label) if isinstance(label, bool) else label
     if task == "classification":
         given = (prediction.proba or {}).get(class_name(y), 0.0 if prediction.proba else None)
         return None if label is None else (y, label, given)

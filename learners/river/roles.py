@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from river import anomaly, base, time_series
 
-from learners.base import InvalidEvent, Prediction, Target
+from learners.base import InvalidEvent, Prediction, Target, class_name
 from learners.river.codec import LONGEST_LABEL, Label
 from learners.river.forecasting import Forecaster
 from learners.river.role import Role, Values, finite, number
@@ -53,8 +52,8 @@ class Regressor(Role):
 class Classifier(Role):
     """Classifiers: a label and the probability of each.
 
-    One that River calls binary knows `true` and `false`, which may come as 1 and 0. Others take
-    numbers or strings.
+    One that River calls binary takes 1 and 0, its true and false, and answers with them. Others
+    take numbers or strings.
     """
 
     needs_label = True
@@ -70,11 +69,13 @@ class Classifier(Role):
             proba = self.model.predict_proba_one(x)
         except NotImplementedError:
             return Prediction(label=self.model.predict_one(x))
-        shares = {_key(label): finite(share) for label, share in proba.items()}
+        shares = {class_name(label): finite(share) for label, share in proba.items()}
         if not shares or None in shares.values():
             return Prediction()
         chosen = self.model.predict_one(x) if self._own_choice else max(proba, key=proba.get)
-        return Prediction(label=chosen, proba=shares)  # type: ignore[arg-type]
+        # True and False are answered as they came, as 1 and 0.
+        label = float(chosen) if isinstance(chosen, bool) else chosen
+        return Prediction(label=label, proba=shares)  # type: ignore[arg-type]
 
     def label(self, y: Target) -> Label:
         """Return the label, or raise `InvalidEvent`."""
@@ -91,11 +92,6 @@ class Classifier(Role):
     def learn(self, x: Values, y: Label | None) -> None:
         """Teach one event."""
         self.model.learn_one(x, y)
-
-
-def _key(label: Any) -> str:
-    """Return a label as JSON writes it, a string without its quotes."""
-    return label if isinstance(label, str) else json.dumps(label)
 
 
 class Scorer(Role):
