@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from prometheus_client.exposition import choose_encoder
@@ -15,6 +17,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
+from service.api import operations
 from service.errors import QueueFull, ResultsExpired
 from service.journal.base import StreamRow
 from service.metrics import Metrics
@@ -156,7 +159,7 @@ def row(i: int, **status: Any) -> StreamRow:
         "forecast": {"feature": "v", "observed": 1.5, "yhat": 1.4, "yhat_lower": None},
         "signals": {f"signal_{k}": k / 7 for k in range(10)},
     } | status
-    return StreamRow(i, f"stream-{i:05}", spec, 1, 0.0, 10, "", status)
+    return StreamRow(i, f"stream-{i:05}", spec, 1, 0.0, first_spec=spec, offset=10, status=status)
 
 
 def shown(metrics: Metrics, modern: bool = False) -> str:
@@ -199,7 +202,7 @@ def test_what_is_not_known_has_no_sample(modern: bool) -> None:
     metrics = Metrics()
     unknown = {"f1": math.nan, "recall": math.inf}
     quality = {"overall": unknown, "window": unknown | {"accuracy": 0.75}}
-    rows = [row(1, status={}, quality=quality), StreamRow(2, "new", row(1).spec, 1, 0.0)]
+    rows = [row(1, status={}, quality=quality), replace(row(2), name="new", offset=0, status={})]
     metrics.watch(Shelf(rows), [])  # type: ignore[arg-type]
     families = (parse_modern if modern else parse_plain)(shown(metrics, modern))
     found = {
@@ -325,8 +328,26 @@ def test_requests_are_counted_by_route(serving: Serving, tmp_path: Path) -> None
         assert count("GET", "other", "4xx") == 1
         assert count("other", "/livez", "4xx") == 1
         assert value(url, "events_rejected_total", reason="too_large") == 1
+        with urlopen(f"{url}/v1/streams/counted/live") as reply:  # Which has no end.
+            reply.readline()
+            assert count("GET", "/v1/streams/{stream}/live", "2xx") == 1
         names = {each.labels.get("route", "") for each in samples(url)}
         assert not any("counted" in name or "nowhere" in name for name in names)
+
+
+def test_what_the_service_fails_on_is_counted(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise KeyError("a mistake")
+
+    with serving(tmp_path) as url:
+        with monkeypatch.context() as patched:
+            patched.setattr(operations, "choose_encoder", mistaken)
+            Hand(url, "").ask("get_metrics", 500)
+        labels = {"method": "GET", "route": "/metrics"}
+        assert value(url, "http_requests_total", status="5xx", **labels) == 1
+        assert value(url, "http_requests_total", status="2xx", **labels) == 1
 
 
 def test_snapshots_dead_letters_and_the_start_are_counted(serving: Serving, tmp_path: Path) -> None:
