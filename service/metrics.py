@@ -163,9 +163,10 @@ class Metrics:
 
     def answered(self, transport: str, stream: str, line: bytes, seconds: float) -> None:
         """Take in how long the last result of a request took; its event is the exemplar."""
-        labels, end = None, line.find(b'"', len(_EVENT_ID))
-        if line.startswith(_EVENT_ID) and line[end - 1] != 92:  # A backslash.
-            labels = exemplar_labels(line[len(_EVENT_ID) : end].decode(), stream)
+        labels = None
+        if line.startswith(_EVENT_ID):
+            event_id = line[len(_EVENT_ID) : line.index(b'"', len(_EVENT_ID))]
+            labels = exemplar_labels(event_id.decode(), stream)
         self._latency[transport].observe(seconds, labels)
 
     def missed(self, error: SynaptideError, after: int) -> None:

@@ -12,20 +12,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic_core import from_json
 
+from service.catalog import INDICATORS
 from service.journal.base import StreamRow
 
 STATES = ("warming", "learning", "paused", "quarantined")
+MAX_SIGNALS = 32
+"""Of a stream: some indicators have one for each feature."""
 MAX_EXEMPLAR_CHARACTERS = 128
 """Of the names and values of an exemplar's labels together, says OpenMetrics."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What series take from a spec."""
+
+    threshold: float
+    detectors: dict[str, int]
+    """The detectors of drift, each with the count it begins with."""
+
+
 @lru_cache(maxsize=16_384)
-def _threshold(spec: bytes) -> float:
-    return float(from_json(spec)["threshold"])
+def _facts(spec: bytes) -> Facts:
+    said = from_json(spec)
+    detectors = [
+        getattr(INDICATORS.get(each["kind"]), "detector", None) for each in said["indicators"]
+    ]
+    return Facts(float(said["threshold"]), {each: 0 for each in detectors if each is not None})
 
 
 @dataclass(slots=True)
@@ -34,14 +51,14 @@ class Seen:
 
     name: str
     offset: int
-    threshold: float
+    facts: Facts
     status: Mapping[str, Any]
     peak: float | None
 
 
 def see(row: StreamRow, peak: float | None) -> Seen:
     """Read a row once, because the event loop may write to it meanwhile."""
-    return Seen(row.name, row.offset, _threshold(row.spec), row.status, peak)
+    return Seen(row.name, row.offset, _facts(row.spec), row.status, peak)
 
 
 Sample = tuple[str, float | None]
@@ -79,11 +96,15 @@ def text(streams: Sequence[Seen], modern: bool) -> str:
 
 
 def exemplar_labels(event_id: str, stream: str) -> dict[str, str] | None:
-    """Return what leads from a metric to an event, unless that is too long."""
-    labels = {"event_id": event_id, "stream": stream}
-    if sum(map(len, labels)) + len(event_id) + len(stream) > MAX_EXEMPLAR_CHARACTERS:
-        del labels["stream"]
-    return labels if len("event_id") + len(event_id) <= MAX_EXEMPLAR_CHARACTERS else None
+    """Return what leads from a metric to an event, as far as there is room for it.
+
+    An id with characters to be escaped has none: not every reader of OpenMetrics gets that right.
+    """
+    room = MAX_EXEMPLAR_CHARACTERS - len("event_id") - len(event_id)
+    if room < 0 or '"' in event_id or "\\" in event_id:
+        return None
+    named = {"event_id": event_id}
+    return named | {"stream": stream} if room >= len("stream") + len(stream) else named
 
 
 def _exemplar(stream: Seen) -> str:
@@ -92,17 +113,14 @@ def _exemplar(stream: Seen) -> str:
     labels = anomaly and exemplar_labels(str(anomaly["event_id"]), stream.name)
     if not labels:
         return ""
-    said = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    said = ",".join(f'{name}="{value}"' for name, value in labels.items())
     return f" # {{{said}}} 1.0"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 @lru_cache(maxsize=4_096)
 def _label(name: str, value: str) -> str:
-    return f',{name}="{_escaped(value)}"'
+    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f',{name}="{escaped}"'
 
 
 # How samples are found
@@ -125,9 +143,14 @@ def _time(key: str, seen: Seen) -> Iterable[Sample]:
     return (("", None if said is None else datetime.fromisoformat(said).timestamp()),)
 
 
-def _table(key: str, label: str, seen: Seen) -> Iterable[Sample]:
-    for name, value in seen.status.get(key, {}).items():
-        yield _label(label, name), value
+def _drifts(seen: Seen) -> Iterable[Sample]:
+    for detector, count in (seen.facts.detectors | seen.status.get("drifts", {})).items():
+        yield _label("detector", detector), count
+
+
+def _signals(seen: Seen) -> Iterable[Sample]:
+    for name, value in islice(seen.status.get("signals", {}).items(), MAX_SIGNALS):
+        yield _label("signal", name), value
 
 
 def _quality(seen: Seen) -> Iterable[Sample]:
@@ -169,7 +192,7 @@ FAMILIES = (
         "anomaly_threshold",
         "gauge",
         "Score from which an event is an anomaly.",
-        lambda seen: (("", seen.threshold),),
+        lambda seen: (("", seen.facts.threshold),),
     ),
     Family("anomalies", "counter", "Events that were anomalies.", partial(_count, "anomalies")),
     Family(
@@ -226,9 +249,7 @@ FAMILIES = (
         "Upper end of the band predicted for that value.",
         partial(_forecast, "yhat_upper"),
     ),
-    Family(
-        "drifts_detected", "counter", "Drifts, by detector.", partial(_table, "drifts", "detector")
-    ),
+    Family("drifts_detected", "counter", "Drifts, by detector.", _drifts),
     Family(
         "labeled_events", "counter", "Events judged by their label.", partial(_count, "labeled")
     ),
@@ -248,6 +269,6 @@ FAMILIES = (
         "signal",
         "gauge",
         "A learner's or an indicator's own signal.",
-        partial(_table, "signals", "signal"),
+        _signals,
     ),
 )

@@ -25,18 +25,20 @@ class CountedRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        begun = False
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                begun = True
+                self._count(scope, message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
         finally:
-            self._count(scope, status)
+            if not begun:  # What the service failed on is answered further out.
+                self._count(scope, 500)
 
     def _count(self, scope: Scope, status: int) -> None:
         method, route = scope["method"], _template(scope)

@@ -16,7 +16,11 @@ from tests.prometheus.tools import Prometheus, scraping
 
 STREAM, OTHER = "boiler", "pump"
 SPECS: dict[str, dict[str, Any]] = {
-    STREAM: {"learner": {"kind": "rolling_zscore"}, "indicators": [], "threshold": 0.9},
+    STREAM: {
+        "learner": {"kind": "rolling_zscore"},
+        "indicators": [{"kind": "page_hinkley", "watch": "x.temperature"}, {"kind": "silence"}],
+        "threshold": 0.9,
+    },
     OTHER: {"learner": {"kind": "sequence_memory"}},
 }
 UNFIT: list[dict[str, Any]] = [{"x": {"temperature": "warm"}}, {"z": 1}]

@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.prometheus.tools import PROMETHEUS, ROOT, RULES, promtool, rules
+from tests.prometheus.tools import PROMETHEUS, ROOT, RULES, promtool, rules, tool
 
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+def test_a_tool_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for ci, outcome in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
+        monkeypatch.setenv("CI", ci)
+        with pytest.raises(outcome, match="promtool: not installed"):
+            tool("promtool")
 
 
 def cases() -> list[dict[str, Any]]:
