@@ -27,7 +27,10 @@ class Quality:
     def update(
         self, prediction: Prediction, score: float | None, is_anomaly: bool, y: Target
     ) -> Figures | None:
-        """Judge a prediction by the label that came; return the overall figures, if it counts."""
+        """Judge a prediction by the label that came.
+
+        Return the overall figures that are cheap to have, or `None` if it does not count.
+        """
         if y is None:
             return None
         task = self.task or _task(prediction, score)
@@ -45,7 +48,7 @@ class Quality:
         self._recent.count(pair)
         self._overall.count(pair)
         self._overall.run(pair)
-        return self.overall()
+        return self._overall.counted() | self._overall.means()
 
     def overall(self) -> Figures:
         """Return the figures over all labeled events."""

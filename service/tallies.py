@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
-from typing import Literal
+from itertools import accumulate, pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field
 from river import metrics, stats
@@ -46,7 +48,7 @@ class QualityState(Wire):
         default_factory=list, max_length=MAX_CLASSES**2
     )
     means: dict[str, Means] = Field(default_factory=dict)
-    roc: list[list[float]] = Field(default_factory=list, max_length=_THRESHOLDS)
+    roc: list[list[Annotated[int, Field(ge=0)]]] = Field(default_factory=list, max_length=2)
 
 
 class Tally(ABC):
@@ -78,10 +80,13 @@ class Tally(ABC):
         """Return the figures that come from the counts."""
         return {name: float(metric.get()) for name, metric in self._counted.items()}
 
+    def means(self) -> Figures:
+        """Return the means that run over all pairs."""
+        return {name: float(metric.get()) for name, metric in self._means.items() if metric._mean.n}
+
     def running(self) -> Figures:
-        """Return the figures that run over all pairs."""
-        means = self._means.items()
-        return {name: float(metric.get()) for name, metric in means if metric._mean.n}
+        """Return all figures that run over all pairs."""
+        return self.means()
 
     @abstractmethod
     def run(self, pair: Pair) -> None:
@@ -189,16 +194,30 @@ class AnomalyTally(Tally):
             "recall": metrics.Recall(cm=self.counts),
             "f1": metrics.F1(cm=self.counts),
         }
-        self._roc = metrics.ROCAUC(n_thresholds=_THRESHOLDS)
+        # For each kind of event, how many scores lie above so many of the thresholds: what River's
+        # 51 confusion matrices say, at the cost of one.
+        self._above = [[0] * (_THRESHOLDS + 1) for _ in range(2)]
+        self._thresholds = metrics.ROCAUC(n_thresholds=_THRESHOLDS).thresholds
 
     def running(self) -> Figures:
         """Return the area, once there are events of both kinds."""
-        both = len(self.counts.sum_row) == 2
-        return {"roc_auc": float(self._roc.get())} if both else {}
+        below = [list(accumulate(above)) for above in self._above]
+        normal, strange = (sums[-1] for sums in below)
+        if not normal or not strange:
+            return {}
+        rates = [
+            (1 - n / normal, 1 - s / strange) for n, s in zip(*below, strict=True)
+        ]  # Of false and of true alarms, at each threshold.
+        area = sum(
+            (left[0] - right[0]) * (left[1] + right[1]) / 2
+            for left, right in pairwise(rates[:_THRESHOLDS])
+        )
+        return {"roc_auc": area}
 
     def run(self, pair: Pair) -> None:
         """Take a pair into the curve."""
-        self._roc.update(bool(pair[0]), pair[2])
+        score = 0.0 if pair[2] is None else pair[2]
+        self._above[int(pair[0])][bisect_left(self._thresholds, score)] += 1
 
     def exactly(self, window: deque[Pair]) -> Figures:
         """Return the area over a window."""
@@ -212,17 +231,17 @@ class AnomalyTally(Tally):
     def save(self, state: QualityState) -> None:
         """Write the curve too."""
         super().save(state)
-        state.roc = [[each.data[i][j] for i, j in _CELLS] for each in self._roc.cms]
+        state.roc = [list(above) for above in self._above]
 
     def load(self, state: QualityState) -> None:
         """Read the curve too."""
         super().load(state)
-        for counts, cells in zip(self._roc.cms, state.roc, strict=True):
-            for (truth, guess), count in zip(_CELLS, cells, strict=True):
-                counts.update(truth, guess, count)
+        sizes = [len(above) for above in state.roc]
+        if sizes != [_THRESHOLDS + 1] * 2:
+            raise ValueError(f"roc: got {sizes}, expected {[_THRESHOLDS + 1] * 2}")
+        self._above = [list(above) for above in state.roc]
 
 
-_CELLS = ((False, False), (False, True), (True, False), (True, True))
 TALLIES: Mapping[Task, type[Tally]] = {
     "anomaly": AnomalyTally,
     "regression": RegressionTally,
