@@ -26,19 +26,18 @@ from service import stream_series
 from service.catalog import LEARNERS
 from service.errors import ResultsExpired, SynaptideError
 from service.journal.base import Journal, StreamRow
+from service.latency import Latency
 from service.peaks import Peaks
 from service.snapshots import SNAPSHOT_FORMAT
-from service.stream_series import exemplar_labels, see
+from service.stream_series import see
 from service.version import VERSION
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 MAX_STREAMS = 500
 STEP_SECONDS = (100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 2.5)
-LATENCY_SECONDS = (1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 TAKEOVER_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 CHECKPOINT_BYTES = tuple(4.0**power for power in range(5, 15))
-_EVENT_ID = b'{"event_id":"'
 _EOF = b"# EOF\n"
 
 Encode = Callable[[CollectorRegistry], bytes]
@@ -92,14 +91,8 @@ class Metrics:
             buckets=STEP_SECONDS,
             registry=self.registry,
         )
-        latency = Histogram(
-            "synaptide_event_latency_seconds",
-            "Time from an event's acceptance to its result, once for each request or frame.",
-            ["transport"],
-            buckets=LATENCY_SECONDS,
-            registry=self.registry,
-        )
-        self._latency = {each: latency.labels(each) for each in ("http", "websocket")}
+        self.latency = Latency(("http", "websocket"))
+        self.registry.register(self.latency)
         for kind in LEARNERS:
             self.step_duration.labels(kind=kind)
 
@@ -160,14 +153,6 @@ class Metrics:
         """Count a batch of steps."""
         self.scored.labels(kind=kind).inc(entries)
         self.step_duration.labels(kind=kind).observe(seconds / entries)
-
-    def answered(self, transport: str, stream: str, line: bytes, seconds: float) -> None:
-        """Take in how long the last result of a request took; its event is the exemplar."""
-        labels = None
-        if line.startswith(_EVENT_ID):
-            event_id = line[len(_EVENT_ID) : line.index(b'"', len(_EVENT_ID))]
-            labels = exemplar_labels(event_id.decode(), stream)
-        self._latency[transport].observe(seconds, labels)
 
     def missed(self, error: SynaptideError, after: int) -> None:
         """Count what a subscriber missed, if that is why it was cut off."""

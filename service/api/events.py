@@ -124,7 +124,7 @@ async def post_events(stream: StreamName, request: Request) -> Response:
         return _accepted(batch, len(events))
     replies = [line for position in positions for line in await journal.replies(position)]
     if replies:
-        api.metrics.answered("http", stream, replies[-1], time.perf_counter() - begun)
+        api.metrics.latency.observe("http", stream, replies[-1], time.perf_counter() - begun)
     lines, refused = merge(batch, replies)
     status = 207 if 0 < refused < len(lines) else 422 if refused else 200
     if form == "lines":
@@ -143,7 +143,7 @@ async def _post_one(api: Api, stream: str, uid: int, body: bytes, ack: Ack) -> R
     if ack != "applied":
         return answer({"accepted": 1}, 202)
     (line,) = await api.journal.replies(position)
-    api.metrics.answered("http", stream, line, time.perf_counter() - begun)
+    api.metrics.latency.observe("http", stream, line, time.perf_counter() - begun)
     if line.startswith(b'{"status"'):
         return Response(line, 422, media_type="application/problem+json")
     return Response(line, media_type=JSON)

@@ -303,7 +303,7 @@ class Session:
             self._credits += len(batch.items)
         if replies:
             seconds = time.perf_counter() - begun
-            self._api.metrics.answered("websocket", self._name, replies[-1], seconds)
+            self._api.metrics.latency.observe("websocket", self._name, replies[-1], seconds)
         lines, _ = merge(batch, replies)
         text = b'{"type":"results","seq":%d,"credits":%d,"results":[%b]}' % (
             seq,

@@ -291,7 +291,7 @@ def test_exemplars_name_the_event_as_far_as_there_is_room(server: str) -> None:
 def test_the_latency_of_an_answer_names_its_event() -> None:
     def named(line: bytes) -> dict[str, str] | None:
         metrics = Metrics()
-        metrics.answered("http", "boiler", line, 0.002)
+        metrics.latency.observe("http", "boiler", line, 0.002)
         found = [
             sample.exemplar.labels
             for family in parse_modern(shown(metrics, modern=True))
@@ -299,6 +299,16 @@ def test_the_latency_of_an_answer_names_its_event() -> None:
             if sample.exemplar
         ]
         return found[0] if found else None
+
+    metrics = Metrics()
+    for seconds in (0.0005, 0.001, 0.3, 60.0):
+        metrics.latency.observe("http", "boiler", b"", seconds)
+    text = shown(metrics)
+    for bound, count in (("0.001", 2), ("0.25", 2), ("0.5", 3), ("30.0", 3), ("+Inf", 4)):
+        sample = f'_bucket{{le="{bound}",transport="http"}} {count}.0'
+        assert f"\nsynaptide_event_latency_seconds{sample}\n" in text
+    assert '\nsynaptide_event_latency_seconds_sum{transport="http"} 60.3015\n' in text
+    assert '\nsynaptide_event_latency_seconds_count{transport="http"} 4.0\n' in text
 
     assert named(b'{"event_id":"@7","offset":7}') == {"event_id": "@7", "stream": "boiler"}
     assert named(b'{"status":422,"event_id":"x"}') is None
