@@ -96,7 +96,7 @@ export class Quality {
     this._hint = h(
       "p",
       { class: "hint" },
-      "No labels yet. Send what was true as an event's y, or later to its labels, to see how good the scores are.",
+      "No labels yet. Send what was true as an event's y to see how good the predictions are.",
     );
     this.element = panel("Quality", this._hint, this._table);
   }
