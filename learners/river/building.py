@@ -76,7 +76,7 @@ PACKAGES: Mapping[str, ModuleType] = {
 }
 DEEPEST = 8
 LONGEST_LIST = 1_000
-MOST_PARTS = 10_000
+MOST_PARTS = 1_000
 """How many of anything, such as models of a forest, may be asked for: some are built at once."""
 
 NOT_BUILT = (compose.FuncTransformer, compose.Pipeline)

@@ -259,6 +259,7 @@ class TemplateView(Answer):
     spec: StreamSpec
     created_at: datetime
     memory_bytes_estimate: int
+    recovery: Recovery
 
 
 class Templates(Answer):

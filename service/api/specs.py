@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from service import catalog
 from service.catalog import Params
 from service.errors import InvalidInput, TooMuchMemory
 from service.schemas import StreamSpec
-from service.specs import estimate_bytes
+from service.specs import estimate_bytes, recovery
 
 SPEC_BODY: dict[str, Any] = {
     "requestBody": {
@@ -39,24 +41,35 @@ def _parts(spec: StreamSpec) -> list[tuple[str, Callable[[Params], object], Para
     ]
 
 
-def check_memory(spec: StreamSpec, max_bytes: int) -> None:
-    """Raise `TooMuchMemory` if a stream of this spec could grow beyond the limit."""
+async def accept(spec: StreamSpec, max_bytes: int) -> None:
+    """Check what a stream of this spec could take, and build its parts once.
+
+    Raises `InvalidInput` naming the parameter that is refused, or `TooMuchMemory`. Not on the event
+    loop: some of River's estimators take seconds to build.
+    """
+    await asyncio.to_thread(_accept, spec, max_bytes)
+
+
+def _accept(spec: StreamSpec, max_bytes: int) -> None:
     for pointer, _, params in _parts(spec):
         with _contradictions(pointer, params):
             catalog.memory_bytes(params)
-    need = estimate_bytes(spec)
+    need: int = facts(spec.to_json())["memory_bytes_estimate"]
     if need > max_bytes:
         raise TooMuchMemory(
             f"learner: needs up to {need} bytes, expected at most {max_bytes}",
             memory_bytes_estimate=need,
         )
-
-
-def try_to_build(spec: StreamSpec) -> None:
-    """Build every part of a stream once, or raise `InvalidInput` naming the parameter."""
     for pointer, build, params in _parts(spec):
         with _contradictions(pointer, params):
             build(params)
+
+
+@lru_cache(maxsize=4_096)
+def facts(spec: bytes) -> dict[str, Any]:
+    """Return what follows from a spec; thousands of streams share a few of them."""
+    parsed = StreamSpec.model_validate_json(spec)
+    return {"memory_bytes_estimate": estimate_bytes(parsed), "recovery": recovery(parsed)}
 
 
 @contextmanager

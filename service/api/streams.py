@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
@@ -15,14 +14,14 @@ from starlette.responses import Response
 from service.api import replies
 from service.api.bodies import read_body
 from service.api.names import StreamName, answer
-from service.api.specs import SPEC_BODY, check_memory, try_to_build
+from service.api.specs import SPEC_BODY, accept, facts
 from service.api.state import ApiState
 from service.api.templates import create
 from service.errors import NoSnapshots, SnapshotError, SpecConflict, StreamNotFound
 from service.journal.base import Journal, StreamRow
 from service.schemas import Command, StreamSpec, Wire, invalid, parse_spec
 from service.snapshots import restored
-from service.specs import estimate_bytes, recovery, same_learner
+from service.specs import same_learner
 from service.stream import Stream
 from service.tallies import WINDOW
 
@@ -59,12 +58,11 @@ _OCTETS: dict[str, Any] = {
 async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Make a stream, or change what may change of one: threshold, title, policies."""
     spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
-    check_memory(spec, api.settings.max_stream_bytes)
+    await accept(spec, api.settings.max_stream_bytes)
     journal = api.writable()
     try:
         row, made = journal.stream(stream), False
     except StreamNotFound:
-        await asyncio.to_thread(try_to_build, spec)
         row, made = await create(api, stream, spec.to_json())
     if not made:
         row = await _reconfigure(journal, row, spec)
@@ -102,16 +100,9 @@ def describe(row: StreamRow) -> dict[str, Any]:
         "created_at": datetime.fromtimestamp(row.created_at, UTC),
         "offset": row.offset,
         "digest": row.digest,
-        **_of_spec(row.spec),
+        **facts(row.spec),
         "status": row.status,
     }
-
-
-@lru_cache(maxsize=4_096)
-def _of_spec(spec: bytes) -> dict[str, Any]:
-    """Return what follows from a spec; thousands of streams share a few of them."""
-    parsed = StreamSpec.model_validate_json(spec)
-    return {"memory_bytes_estimate": estimate_bytes(parsed), "recovery": recovery(parsed)}
 
 
 @router.get("", operation_id="list_streams", responses={200: {"model": replies.Streams}})

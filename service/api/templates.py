@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from pydantic import StringConstraints, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
 from service.api import replies
 from service.api.bodies import read_body
 from service.api.names import answer
-from service.api.specs import SPEC_BODY, check_memory, try_to_build
+from service.api.specs import SPEC_BODY, accept, facts
 from service.api.state import Api, ApiState
 from service.errors import StreamNotFound, TemplateNotFound, TooManyStreams
 from service.journal.base import StreamRow, TemplateRow
-from service.schemas import STREAM_NAME, StreamSpec, Wire, invalid, parse_spec
-from service.specs import estimate_bytes, recovery
+from service.schemas import STREAM_NAME, Wire, invalid, parse_spec
 
 router = APIRouter(prefix="/v1", tags=["templates"], responses=replies.PROBLEMS)
 
@@ -89,8 +87,7 @@ async def put_template(template: TemplateName, request: Request, api: ApiState) 
     except ValidationError as error:
         raise invalid(error) from None
     spec = parse_spec(to_json(wanted.spec))
-    check_memory(spec, api.settings.max_stream_bytes)
-    await asyncio.to_thread(try_to_build, spec)
+    await accept(spec, api.settings.max_stream_bytes)
     row, made = await api.writable().put_template(template, wanted.pattern, spec.to_json())
     return answer(_describe(row), 201 if made else 200)
 
@@ -132,13 +129,11 @@ async def delete_template(template: TemplateName, api: ApiState) -> Response:
 async def estimate(request: Request, api: ApiState) -> Response:
     """Return what a stream of this spec would take, without making one."""
     spec = parse_spec(await read_body(request, api.settings.max_body_bytes))
-    check_memory(spec, api.settings.max_stream_bytes)
-    await asyncio.to_thread(try_to_build, spec)
+    await accept(spec, api.settings.max_stream_bytes)
     return answer(
         {
-            "memory_bytes_estimate": estimate_bytes(spec),
+            **facts(spec.to_json()),
             "max_stream_bytes": api.settings.max_stream_bytes,
-            "recovery": recovery(spec),
         }
     )
 
@@ -171,11 +166,10 @@ async def create(api: Api, name: str, spec: bytes) -> tuple[StreamRow, bool]:
 
 
 def _describe(row: TemplateRow) -> dict[str, Any]:
-    spec = StreamSpec.model_validate_json(row.spec)
     return {
         "name": row.name,
         "pattern": row.pattern,
-        "spec": spec.model_dump(mode="json"),
+        "spec": from_json(row.spec),
         "created_at": datetime.fromtimestamp(row.created_at, UTC),
-        "memory_bytes_estimate": estimate_bytes(spec),
+        **facts(row.spec),
     }
