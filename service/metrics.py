@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import platform
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import (
@@ -173,28 +173,36 @@ class Metrics:
             self.last_checkpoint.labels(partition).set(time.time())
         self.registry.register(EngineCollector(journal, memories, self.max_streams))
 
-    def rows(self, names: Collection[str]) -> list[StreamRow]:
-        """Return the streams of these names, or if there are none, those that get series."""
-        rows = [] if self._journal is None else self._journal.streams()
-        if names:
-            return [row for row in rows if row.name in names]
-        if len(rows) > self.max_streams:
-            return heapq.nlargest(self.max_streams, rows, key=self._urgency)
-        return rows
+    def rows(self) -> list[StreamRow]:
+        """Return every stream; for the event loop's thread alone."""
+        return [] if self._journal is None else self._journal.streams()
+
+    def expose(
+        self,
+        encode: Encode,
+        modern: bool,
+        rows: Sequence[StreamRow],
+        names: Collection[str] = (),
+    ) -> bytes:
+        """Return everything as text, or the series of the named streams and nothing else.
+
+        For any thread: it reads what the event loop replaces but never changes.
+        """
+        whole = b"" if names else encode(self.registry).removesuffix(_EOF)
+        chosen = [row for row in rows if row.name in names] if names else self.chosen(rows)
+        streams = [see(row, self.peaks.of(row.uid)) for row in chosen]
+        return whole + stream_series.text(streams, modern).encode() + (_EOF if modern else b"")
+
+    def chosen(self, rows: Sequence[StreamRow]) -> Sequence[StreamRow]:
+        """Return as many streams as may have series, those that matter most."""
+        if len(rows) <= self.max_streams:
+            return rows
+        return heapq.nlargest(self.max_streams, rows, key=self._urgency)
 
     def _urgency(self, row: StreamRow) -> tuple[bool, float]:
         score = row.status.get("anomaly_score") or 0.0
         peak = self.peaks.of(row.uid) or 0.0
         return row.status.get("learning") == "quarantined", max(score, peak)
-
-    def expose(self, encode: Encode | None, modern: bool, rows: Iterable[StreamRow]) -> bytes:
-        """Return everything, or without an encoder the series of the streams alone, as text.
-
-        For any thread: it reads what the event loop replaces but never changes.
-        """
-        whole = b"" if encode is None else encode(self.registry).removesuffix(_EOF)
-        streams = [see(row, self.peaks.of(row.uid)) for row in rows]
-        return whole + stream_series.text(streams, modern).encode() + (_EOF if modern else b"")
 
 
 class EngineCollector(Collector):

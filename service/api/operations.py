@@ -60,9 +60,9 @@ async def metrics(
     """Return metrics for Prometheus."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     modern = content_type.startswith("application/openmetrics-text")
-    rows = api.metrics.rows(frozenset(stream or ()))
+    names, rows = frozenset(stream or ()), api.metrics.rows()
     # In a thread, so that no event waits until thousands of lines are written.
-    body = await asyncio.to_thread(api.metrics.expose, None if stream else encode, modern, rows)
+    body = await asyncio.to_thread(api.metrics.expose, encode, modern, rows, names)
     return Response(body, headers={"Content-Type": content_type})
 
 

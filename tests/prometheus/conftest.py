@@ -1,4 +1,7 @@
-"""A service under load, and a Prometheus that scrapes it."""
+"""A service under load, and a Prometheus that scrapes it: as long as these tests run, no longer.
+
+What other tests replace in this process, a scrape would meet.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class World:
         return {"id": f"reading-{self.posted}", "x": {"temperature": value}, "y": float(odd)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loaded(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service that has seen some of everything."""
     with serving(tmp_path_factory.mktemp("watched")) as url:
@@ -60,7 +63,7 @@ def loaded(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(loaded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """That service, and a Prometheus that scrapes it."""
     folder = tmp_path_factory.mktemp("prometheus")

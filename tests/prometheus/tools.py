@@ -76,8 +76,8 @@ class Prometheus:
 def scraping(target: str, folder: Path) -> Iterator[Prometheus]:
     """Run Prometheus with our own configuration, but hurried, and with a target of the test."""
     configuration = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text("utf-8"))
-    configuration["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
-    configuration["global"]["scrape_timeout"] = "500ms"
+    hurried = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+    configuration["global"] = dict.fromkeys(hurried, "1s")
     configuration["rule_files"] = [str(PROMETHEUS / path) for path in configuration["rule_files"]]
     (job,) = configuration["scrape_configs"]
     job["static_configs"] = [{"targets": [target]}]

@@ -164,7 +164,7 @@ def row(i: int, **status: Any) -> StreamRow:
 
 def shown(metrics: Metrics, modern: bool = False) -> str:
     encode, _ = choose_encoder(MODERN["Accept"] if modern else "")
-    return metrics.expose(encode, modern, metrics.rows(())).decode()
+    return metrics.expose(encode, modern, metrics.rows()).decode()
 
 
 def test_a_stream_in_quarantine_comes_first() -> None:
@@ -172,9 +172,9 @@ def test_a_stream_in_quarantine_comes_first() -> None:
     rows = [row(i, anomaly_score=i / 10) for i in range(9)]
     rows.append(row(9, learning="quarantined", anomaly_score=None))
     metrics.watch(Shelf(rows), [])  # type: ignore[arg-type]
-    assert [each.uid for each in metrics.rows(())] == [9, 8]
+    assert [each.uid for each in metrics.chosen(rows)] == [9, 8]
     metrics.peaks.note(3, 0.95)
-    assert [each.uid for each in metrics.rows(())] == [9, 3]
+    assert [each.uid for each in metrics.chosen(rows)] == [9, 3]
 
 
 @pytest.mark.parametrize("modern", [False, True])
