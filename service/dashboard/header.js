@@ -50,7 +50,7 @@ export class Header {
     say(this._title, spec.title || this._name);
     document.title = `${spec.title || this._name} · Synaptide`;
     say(this._sub, spec.title ? this._name : "");
-    say(this._figures.learner, spec.learner.kind.replaceAll("_", " "));
+    say(this._figures.learner, spec.learner.estimator ?? spec.learner.kind.replaceAll("_", " "));
     say(this._figures.memory, bytes(stream.memory_bytes_estimate));
   }
 
