@@ -13,8 +13,9 @@ from learners.indicators.watch import check_watch, watched
 from learners.kernels import likelihood as kernels
 from learners.parameters import Layout, allocate, check_range, layout_bytes, require
 
-LARGEST = float(np.finfo(np.float64).max)
 LARGEST_SCORE = 1e150
+LARGEST_MEAN = 2e150
+LARGEST_VARIANCE = 1e301
 PROBATION_VALUE = math.log(0.5000000001) / kernels.LOG_SCALE
 
 
@@ -124,9 +125,12 @@ class AnomalyLikelihood(Indicator):
         """Replace the state, or raise `StateError` and leave it untouched."""
         check_arrays(arrays, {name: getattr(self, name) for name in self._state})
         check_range("counts", arrays["counts"], 0, 2**62)
-        for name in ("scores", "metric_values", "state"):
-            check_range(name, arrays[name], -LARGEST, LARGEST)
-        check_range("state", arrays["state"][1:3], 0.0, LARGEST)
+        for name in ("scores", "metric_values"):
+            check_range(name, arrays[name], -LARGEST_SCORE, LARGEST_SCORE)
+        state = arrays["state"]
+        check_range("state", state[kernels.MEAN], -LARGEST_MEAN, LARGEST_MEAN)
+        check_range("state", state[kernels.VARIANCE], kernels.VARIANCE_FLOOR, LARGEST_VARIANCE)
+        check_range("state", state[kernels.LAST_TAIL :], 0.0, 1.0)
         super().set_state(arrays)
 
     def _metric(self, x: Features) -> float:
