@@ -18,8 +18,8 @@ class Adwin(DriftDetector):
 
     It has bounds on false alarms and misses for values in [0, 1], finds sudden and slow changes
     of a mean, and no change of spread or shape alone. Numbers beyond 1e100 count as 1e100. The
-    mean before is that of what was dropped, the mean after that of what was kept. Detections are
-    River's, at the same events.
+    means before and after are those on both sides of the clearest cut of the window, where they
+    differ most for what chance allows. Detections are River's, at the same events.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Adwin(DriftDetector):
         self.grace_period = grace_period
         settings = [delta, clock, max_buckets, min_window_length, grace_period]
         self._settings = np.array(settings, np.float64)
-        self._before = np.zeros(1)
+        self._means = np.zeros(2)
         super().__init__(watch, _layout(max_buckets))
 
     @classmethod
@@ -78,10 +78,10 @@ class Adwin(DriftDetector):
 
     def _take(self, value: float) -> tuple[float, float] | None:
         if not kernels.adwin_update(
-            self.sums, self.squares, self.fill, self.window, self._settings, value, self._before
+            self.sums, self.squares, self.fill, self.window, self._settings, value, self._means
         ):
             return None
-        return float(self._before[0]), self._mean()
+        return float(self._means[0]), float(self._means[1])
 
     def _mean(self) -> float:
         return float(self.window[kernels.TOTAL] / self.window[kernels.WIDTH])

@@ -28,7 +28,7 @@ def adwin_update(
     window: Floats,  # float64[5]
     settings: Floats,  # float64[5]: delta, clock, M, shortest side, grace period
     value: float,
-    before: Floats,  # float64[1], out: the mean of what is dropped
+    means: Floats,  # float64[2], out: the means on both sides of the clearest cut
 ) -> bool:
     """Take in a value; return whether the mean changed, and drop what came before."""
     _insert(sums, squares, fill, window, value)
@@ -36,14 +36,13 @@ def adwin_update(
     window[TICK] += 1.0
     if int(window[TICK]) % int(settings[1]) != 0 or window[WIDTH] <= settings[4]:
         return False
-    width, total = window[WIDTH], window[TOTAL]
-    changed = False
-    while _cut_found(sums, squares, fill, window, settings):
-        changed = True
+    if not _cut_found(sums, squares, fill, window, settings, means):
+        return False
+    _drop_oldest(sums, squares, fill, window)
+    later = np.empty(2)
+    while _cut_found(sums, squares, fill, window, settings, later):
         _drop_oldest(sums, squares, fill, window)
-    if changed:
-        before[0] = (total - window[TOTAL]) / (width - window[WIDTH])
-    return changed
+    return True
 
 
 @njit
@@ -99,14 +98,20 @@ def _cut_found(
     fill: Counts,
     window: Floats,
     settings: Floats,
+    means: Floats,
 ) -> bool:
-    """Return whether some cut has means that differ too much, from the oldest on."""
+    """Return whether some cut has means that differ too much.
+
+    `means` becomes those of the cut where they differ most for what chance allows: the first one
+    found lies long before the change, and what is dropped for it says little of what came after.
+    """
     width = window[WIDTH]
     shortest = settings[3]
     bound = math.log(2.0 * math.log(width) / settings[0])
     variance = window[SQUARES] / width
     old_n, old_sum = 0.0, 0.0
     new_n, new_sum = width, window[TOTAL]
+    clearest = 0.0
     for row in range(int(window[ROWS]) - 1, -1, -1):
         each = 2.0**row
         for k in range(fill[row]):
@@ -115,15 +120,17 @@ def _cut_found(
             old_sum += sums[row, k]
             new_sum -= sums[row, k]
             if row == 0 and k == fill[row] - 1:
-                return False
+                return clearest > 0.0
             if new_n >= shortest and old_n >= shortest:
                 reciprocal = 1.0 / (old_n - shortest + 1.0) + 1.0 / (new_n - shortest + 1.0)
                 most = (
                     math.sqrt(2.0 * reciprocal * variance * bound) + 2.0 / 3.0 * bound * reciprocal
                 )
-                if abs(old_sum / old_n - new_sum / new_n) > most:
-                    return True
-    return False
+                gap = abs(old_sum / old_n - new_sum / new_n)
+                if gap > most and gap / most > clearest:
+                    clearest = gap / most
+                    means[0], means[1] = old_sum / old_n, new_sum / new_n
+    return clearest > 0.0
 
 
 @njit

@@ -130,6 +130,19 @@ def test_a_step_is_found_with_its_size(kind: Any, params: dict[str, Any], step: 
     assert (first.watch, first.detector) == ("score", kind.detector)
 
 
+@pytest.mark.parametrize("step", [0.5, 1.0, 3.0])
+def test_adwin_tells_the_size_of_a_step(step: float) -> None:
+    """Over what was dropped and what was kept, a step of 1 would look like one of 0.3."""
+    sizes = []
+    for seed in range(50):
+        noise = np.random.default_rng(seed).normal(size=3_000)
+        noise[1_500:] += step
+        places, drifts = found(Adwin(), noise)
+        sizes += [each.size for at, each in zip(places, drifts, strict=True) if at >= 1_500][:1]
+    assert len(sizes) == 50
+    assert float(np.median(sizes)) == pytest.approx(step, rel=0.15)
+
+
 def test_what_is_watched() -> None:
     label = Prediction(label=2.0)
     named = Prediction(label="a", proba={"a": 1.0})
