@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.base import Arrays
-from learners.indicators.drift import FINITE, DriftDetector
+from learners.indicators.drift import LARGEST_SQUARES, LARGEST_SUM, DriftDetector
+from learners.indicators.watch import LARGEST
 from learners.kernels import adwin as kernels
 from learners.parameters import Layout, check_range, layout_bytes, require, require_state
+
+LARGEST_MEAN = LARGEST * (1.0 + 1e-9)
 
 
 class Adwin(DriftDetector):
@@ -91,9 +94,12 @@ class Adwin(DriftDetector):
         return {"width": width, "mean": self._mean()} if width else {"width": width}
 
     def _check(self, arrays: Arrays) -> None:
-        for name in ("sums", "squares", "window"):
-            check_range(name, arrays[name], -FINITE, FINITE)
         fill, window = arrays["fill"], arrays["window"]
+        means = arrays["sums"] / np.exp2(np.arange(len(fill)))[:, None]
+        check_range("sums", means, -LARGEST_MEAN, LARGEST_MEAN)
+        check_range("squares", arrays["squares"], -LARGEST_SQUARES, LARGEST_SQUARES)
+        check_range("window", window[kernels.TOTAL], -LARGEST_SUM, LARGEST_SUM)
+        check_range("window", window[kernels.SQUARES], -LARGEST_SQUARES, LARGEST_SQUARES)
         check_range("fill", fill, 0, self.max_buckets)
         held = int(sum(int(n) << i for i, n in enumerate(fill)))
         require_state(window[kernels.WIDTH] == held, "window", f"expected {held} values")

@@ -12,7 +12,9 @@ from learners.base import Arrays, Drift, Features, Indicator, Prediction, Target
 from learners.indicators.watch import check_watch, watched
 from learners.parameters import Layout, allocate, check_range
 
-FINITE = float(np.finfo(np.float64).max)
+LARGEST_SUM = 1e117
+"""What no sum of 2**52 numbers up to 1e100 comes to; its square still has room below infinity."""
+LARGEST_SQUARES = 1e250
 
 
 class DriftDetector(Indicator):
