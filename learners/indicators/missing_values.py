@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from learners.base import Arrays, Features, Indicator, Prediction, StateError, Target
+from learners.kernels import missing as kernels
 from learners.parameters import (
     Layout,
     allocate,
@@ -43,7 +44,8 @@ class MissingValues(Indicator):
         self.window = window
         self.max_features = max_features
         arrays = allocate(_layout(window, max_features))
-        self._ring, self._missing, self._since = arrays.values()
+        self._ring, self._missing = arrays["ring"], arrays["missing"]
+        self._since, self._now = arrays["since"], arrays["now"]
         self._places: dict[str, int] = {}
 
     @classmethod
@@ -59,12 +61,9 @@ class MissingValues(Indicator):
         for name, value in x.items():
             if value is not None and name not in self._places:
                 self._meet(name)
-        for name, i in self._places.items():
-            missing = x.get(name) is None
-            place = self._since[i] % self.window
-            self._missing[i] += missing - int(self._ring[i, place])
-            self._ring[i, place] = missing
-            self._since[i] += 1
+        for i, name in enumerate(self._places):
+            self._now[i] = x.get(name) is None
+        kernels.missing_update(self._ring, self._missing, self._since, self._now, len(self._places))
 
     def _meet(self, name: str) -> None:
         room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
@@ -140,4 +139,5 @@ def _layout(window: int, max_features: int) -> Layout:
         "ring": ((max_features, window), np.uint8),
         "missing": ((max_features,), np.int64),
         "since": ((max_features,), np.int64),
+        "now": ((max_features,), np.uint8),
     }
