@@ -12,10 +12,14 @@ from learners.base import Arrays, Features, Indicator, Prediction, Target, check
 from learners.parameters import Layout, allocate, check_range, layout_bytes, require
 
 LONGEST_SECONDS = 1e12
+LEAST_GAPS = 10
 
 
 class Silence(Indicator):
     """The last gap between events, in units of the gap that only one in twenty exceeded.
+
+    Events of one time come together and have no gap between them. Nothing is said before there
+    were 10 gaps, or a full `window` of fewer.
 
     It sees time in events alone. That a stream is silent now is for those with a clock to say:
     when the newest event is older than the signal `silence_alarm_after_seconds`, as the page and
@@ -58,18 +62,18 @@ class Silence(Indicator):
         seen = int(self.count[0])
         if seen:
             gap = t - self.last[0]
-            if gap < 0:
+            if gap <= 0:
                 return
             self.gaps[(seen - 1) % self.window] = min(gap, LONGEST_SECONDS)
         self.last[0] = min(max(t, -LONGEST_SECONDS), LONGEST_SECONDS)
         self.count[0] = seen + 1
 
     def usual_seconds(self) -> float | None:
-        """Return the gap that one in twenty of the last exceeded, or `None` before the first."""
+        """Return the gap that one in twenty exceeded, or `None` before there were enough."""
         kept = min(int(self.count[0]) - 1, self.window)
-        if kept < 1:
+        if kept < min(LEAST_GAPS, self.window):
             return None
-        return float(np.sort(self.gaps[:kept])[math.ceil(0.95 * kept) - 1])
+        return float(np.sort(self.gaps[:kept])[int(0.95 * (kept - 1))])
 
     def alarm_after_seconds(self) -> float | None:
         """Return how old the newest event may become before its silence is strange."""
