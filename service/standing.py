@@ -17,6 +17,8 @@ from learners.base import Drift, Features, Forecast, Prediction
 from service.schemas import Wire
 
 RECENT_SCORES = 48
+LATE = {"recent", "forecast", "ahead"}
+"""Fields of the state that are made when it is asked for."""
 Band = tuple[float | None, float | None, float | None]
 """Value, lower and upper."""
 EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()
@@ -41,6 +43,16 @@ class Mark(Wire):
         return self.model_dump(exclude_none=True) | {"ts": iso(self.ts)}
 
 
+class Observed(Wire):
+    """The first feature of the newest event beside what was forecast of it."""
+
+    feature: str
+    observed: float | None
+    yhat: float | None
+    yhat_lower: float | None
+    yhat_upper: float | None
+
+
 class StandingState(Wire):
     """All of it, in a form that is checked when it is read."""
 
@@ -50,9 +62,7 @@ class StandingState(Wire):
     anomalies: int = Field(ge=0, le=2**53)
     newest: float | None = Field(ge=EARLIEST, le=LATEST)
     received: float | None = Field(ge=EARLIEST, le=LATEST)
-    feature: str | None
-    observed: float | None
-    expected: Band | None = Field(strict=False)
+    forecast: Observed | None
     ahead: Band | None = Field(strict=False)
     last_anomaly: Mark | None
     last_drift: Mark | None
@@ -70,10 +80,9 @@ class Standing:
         self.anomalies = 0
         self.newest: float | None = None
         self.received: float | None = None
-        self.feature: str | None = None
-        self.observed: float | None = None
-        self.expected: Band | None = None
-        self.ahead: Band | None = None
+        self._x: Features = {}
+        self._prediction = Prediction()
+        self._ahead: Sequence[Forecast] = ()
         self.last_anomaly: Mark | None = None
         self.last_drift: Mark | None = None
         self.drifts: dict[str, int] = {}
@@ -106,16 +115,9 @@ class Standing:
             )
 
     def compare(self, x: Features, prediction: Prediction) -> None:
-        """Set the first feature beside what was forecast of it, one event ago or now."""
-        feature = self.feature
-        if feature is None or feature not in x:
-            feature = self.feature = _first(prediction.expected or x)
-        value = None if feature is None else x.get(feature)
-        self.observed = None if value is None or isinstance(value, str) else value
-        self.expected = self.ahead
-        if self.expected is None and prediction.expected and feature in prediction.expected:
-            self.expected = (prediction.expected[feature], None, None)  # type: ignore[index]
-        self.ahead = _next(prediction.forecast)
+        """Keep an event and what was forecast of it, to be set side by side when asked."""
+        self._ahead = self._prediction.forecast
+        self._x, self._prediction = x, prediction
 
     def note(self, drifts: Sequence[Drift], event_id: str, offset: int, t: float) -> None:
         """Count drifts, and keep the last."""
@@ -145,28 +147,43 @@ class Standing:
         }
 
     def _forecast(self) -> dict[str, Any] | None:
-        if self.feature is None:
+        """Set the first feature beside what was forecast of it, one event ago or now."""
+        expected = self._prediction.expected or {}
+        feature = _first(expected) or _first(self._x)
+        if feature is None:
             return None
-        value, lower, upper = self.expected or (None, None, None)
+        value = self._x.get(feature)
+        band = _next(self._ahead) or (_finite(expected.get(feature)), None, None)
         return {
-            "feature": self.feature,
-            "observed": self.observed,
-            "yhat": value,
-            "yhat_lower": lower,
-            "yhat_upper": upper,
+            "feature": feature,
+            "observed": None if isinstance(value, str) else value,
+            "yhat": band[0],
+            "yhat_lower": band[1],
+            "yhat_upper": band[2],
         }
 
     def get_state(self) -> dict[str, Any]:
         """Return the state as JSON can hold it."""
-        state = {name: getattr(self, name) for name in StandingState.model_fields}
-        return StandingState.model_construct(**state | {"recent": list(self.recent)}).model_dump()
+        state = {name: getattr(self, name) for name in StandingState.model_fields.keys() - LATE}
+        observed = self._forecast()
+        state["recent"] = list(self.recent)
+        state["forecast"] = None if observed is None else Observed.model_construct(**observed)
+        state["ahead"] = _next(self._prediction.forecast)
+        return StandingState.model_construct(**state).model_dump()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state, or raise `ValueError`."""
         checked = StandingState.model_validate(state)
-        for name in StandingState.model_fields:
+        for name in StandingState.model_fields.keys() - LATE:
             setattr(self, name, getattr(checked, name))
         self.recent = deque(checked.recent, maxlen=RECENT_SCORES)
+        self._x, self._prediction, self._ahead = {}, Prediction(), ()
+        if checked.forecast is not None:
+            shown = checked.forecast
+            self._x = {shown.feature: shown.observed}
+            self._ahead = _forecasts((shown.yhat, shown.yhat_lower, shown.yhat_upper))
+        if checked.ahead is not None:
+            self._prediction = Prediction(forecast=_forecasts(checked.ahead))
 
 
 def shown(drift: Drift) -> dict[str, Any]:
@@ -196,5 +213,10 @@ def _next(forecast: Sequence[Forecast]) -> Band | None:
     return _finite(first.value), _finite(first.lower), _finite(first.upper)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _forecasts(band: Band) -> tuple[Forecast, ...]:
+    value, lower, upper = (math.nan if each is None else each for each in band)
+    return (Forecast(1, value, lower, upper),)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
