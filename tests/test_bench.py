@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import load, serve
+from service.catalog import INDICATORS, LEARNERS
 from service.cli import main
 
 
@@ -34,3 +35,14 @@ def test_bench_serve(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["measures"].keys() >= serve.TARGETS.keys()
     assert all(each["median"] > 0 for each in found["measures"].values())
     assert all(each["median"] > 0 for each in found["ratios"].values())
+
+
+@pytest.mark.long
+def test_bench_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "steps", "--quick"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["measures"]
+    assert found.keys() >= (LEARNERS.keys() | INDICATORS.keys()) - {"river"}
+    theirs = [name for name in found if name.startswith("river.") and "drift" not in name]
+    assert len(theirs) >= 8
+    assert found.keys() >= {name.removeprefix("river.") for name in theirs}
+    assert all(0 < each["min"] <= each["median"] <= each["max"] for each in found.values())
