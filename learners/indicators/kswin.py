@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from learners.base import Arrays
 from learners.indicators.drift import DriftDetector
 from learners.indicators.watch import LARGEST
-from learners.parameters import Layout, check_range, layout_bytes, require
+from learners.parameters import Layout, check_range, layout_bytes, require, require_state
 
 _MERSENNE_WORDS = 625
 
@@ -114,7 +114,11 @@ class Kswin(DriftDetector):
         check_range("values", arrays["values"], -LARGEST, LARGEST)
         check_range("count", arrays["count"], 0, self.window_size)
         check_range("last", arrays["last"], 0.0, 1.0)
-        check_range("generator", arrays["generator"][-1:], 0, _MERSENNE_WORDS - 1)
+        generator = arrays["generator"]
+        check_range("generator", generator[-1:], 0, _MERSENNE_WORDS - 1)
+        # All zero but for the bits that it never uses, it would draw zeros for ever.
+        alive = bool(generator[1:-1].any() or generator[0] >> 31)
+        require_state(alive, "generator", "got nothing but zeros")
 
 
 def _largest_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:

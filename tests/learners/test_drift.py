@@ -218,3 +218,11 @@ def test_a_state_that_cannot_be_is_refused(kind: Any, name: str, place: int, val
         detector.set_state(broken)
     after = detector.get_state()
     assert all(after[key].tobytes() == before[key].tobytes() for key in before)
+
+
+def test_a_generator_of_zeros_is_refused() -> None:
+    detector = Kswin()
+    zeros = detector.get_state()
+    zeros["generator"][:] = 0
+    with pytest.raises(StateError, match="generator"):
+        detector.set_state(zeros)
