@@ -113,6 +113,10 @@ class Client:
         query = f"?since={quote(since, safe='')}&wait={wait_seconds}" if since else ""
         return self._json("GET", f"/v1/overview{query}")
 
+    def estimate(self, spec: Mapping[str, Any]) -> Json:
+        """Return what a stream of this spec would take, without making one."""
+        return self._json("POST", "/v1/estimate", json.dumps(spec).encode())
+
     def put_template(self, name: str, pattern: str, spec: Mapping[str, Any]) -> Json:
         """Have streams whose names match a pattern made of this spec by their first event."""
         body = json.dumps({"pattern": pattern, "spec": spec}).encode()

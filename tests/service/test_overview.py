@@ -173,4 +173,5 @@ def test_the_client_knows_templates_and_the_overview(server: str) -> None:
         assert not client.overview(overview["cursor"])["full"]
         assert client.quality("client-made-1")["events"] == 1
         client.delete_template("by-client")
+        assert client.estimate(SPEC)["recovery"] == "snapshot"
         assert client.templates() == []
