@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -73,3 +74,29 @@ def check_range(name: str, array: NDArray[Any], low: float, high: float) -> None
     """Raise `StateError` unless every entry lies in [low, high]; NaN never does."""
     if array.size and not bool(np.all((array >= low) & (array <= high))):
         raise StateError(f"{name}: got an entry outside [{low}, {high}]")
+
+
+def text_array(value: object) -> NDArray[np.uint8]:
+    """Return the value as JSON in bytes."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
+
+
+def names_in(name: str, array: NDArray[np.uint8], most: int | None = None) -> list[str]:
+    """Return the distinct names an array holds, or raise `StateError`."""
+    names = list_in(name, array)
+    require_state(all(isinstance(each, str) for each in names), name, "expected strings")
+    require_state(len(set(names)) == len(names), name, "expected each name once")
+    require_state(most is None or len(names) <= most, name, f"got {len(names)} names")
+    return names
+
+
+def list_in(name: str, array: NDArray[np.uint8]) -> list[Any]:
+    """Return the list of strings or numbers that an array holds, or raise `StateError`."""
+    try:
+        found = json.loads(array.tobytes())
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"{name}: {error}") from None
+    require_state(isinstance(found, list), name, "expected a list")
+    hashable = all(isinstance(each, str | float | int) for each in found)
+    require_state(hashable, name, "expected strings or numbers")
+    return list(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,6 @@ from learners.base import (
     InvalidEvent,
     Learner,
     Prediction,
-    StateError,
     Target,
 )
 from learners.kernels import rolling as kernels
@@ -26,8 +24,10 @@ from learners.parameters import (
     check_range,
     check_state_arrays,
     layout_bytes,
+    names_in,
     require,
     require_state,
+    text_array,
 )
 
 LARGEST = 1e150
@@ -136,9 +136,8 @@ class RollingZScore(Learner):
     def get_state(self) -> Arrays:
         """Return rings in use, their moments and the feature names."""
         features = len(self._names)
-        names = json.dumps(self._names).encode()
         return {
-            "names": np.frombuffer(names, np.uint8).copy(),
+            "names": text_array(self._names),
             "ring": self._ring[:features].copy(),
             "seen": self._seen[:features].copy(),
             "moments": self._moments[:features].copy(),
@@ -153,8 +152,7 @@ class RollingZScore(Learner):
             "moments": ((-1, 2), np.float64),
         }
         check_state_arrays(arrays, like)
-        names = _names(arrays["names"].tobytes())
-        require_state(len(names) <= self.max_features, "names", f"got {len(names)} features")
+        names = tuple(names_in("names", arrays["names"], self.max_features))
         for name in ("ring", "seen", "moments"):
             require_state(len(arrays[name]) == len(names), name, f"expected {len(names)} rows")
         check_range("ring", arrays["ring"], -LARGEST, LARGEST)
@@ -203,16 +201,6 @@ class RollingZScore(Learner):
             forecast=(Forecast(1, mean, mean - half, mean + half),) if known else (),
             expected=expected,
         )
-
-
-def _names(text: bytes) -> tuple[str, ...]:
-    try:
-        names = json.loads(text)
-    except ValueError as error:
-        raise StateError(f"names: {error}") from error
-    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    require_state(good and len(set(names)) == len(names), "names", "expected distinct strings")
-    return tuple(names)
 
 
 def _layout(window: int, max_features: int) -> Layout:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from learners.base import Arrays, Features, Indicator, Prediction, StateError, Target
+from learners.base import Arrays, Features, Indicator, Prediction, Target
 from learners.kernels import missing as kernels
 from learners.parameters import (
     Layout,
@@ -16,8 +15,10 @@ from learners.parameters import (
     check_range,
     check_state_arrays,
     layout_bytes,
+    names_in,
     require,
     require_state,
+    text_array,
 )
 
 LONGEST_NAMES = 1 << 20
@@ -90,9 +91,8 @@ class MissingValues(Indicator):
     def get_state(self) -> Arrays:
         """Return the rings in use and the names of their features."""
         features = len(self._places)
-        names = json.dumps(list(self._places)).encode()
         return {
-            "names": np.frombuffer(names, np.uint8).copy(),
+            "names": text_array(list(self._places)),
             "ring": self._ring[:features].copy(),
             "missing": self._missing[:features].copy(),
             "since": self._since[:features].copy(),
@@ -107,9 +107,8 @@ class MissingValues(Indicator):
             "since": ((-1,), np.int64),
         }
         check_state_arrays(arrays, like)
-        names = _names(arrays["names"].tobytes())
+        names = names_in("names", arrays["names"], self.max_features)
         features = len(names)
-        require_state(features <= self.max_features, "names", f"got {features} features")
         for name in ("ring", "missing", "since"):
             require_state(len(arrays[name]) == features, name, f"expected {features} rows")
         check_range("ring", arrays["ring"], 0, 1)
@@ -122,16 +121,6 @@ class MissingValues(Indicator):
             own[...] = 0
             own[:features] = arrays[name]
         self._places = {name: i for i, name in enumerate(names)}
-
-
-def _names(document: bytes) -> list[str]:
-    try:
-        names = json.loads(document)
-    except (ValueError, RecursionError):
-        raise StateError("names: expected a list of strings in JSON") from None
-    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    require_state(good and len(set(names)) == len(names), "names", "expected different strings")
-    return list(names)
 
 
 def _layout(window: int, max_features: int) -> Layout:

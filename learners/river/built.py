@@ -9,9 +9,9 @@ from typing import Any
 from river import base, compose
 
 from learners.base import Arrays, Features
-from learners.parameters import require_state, with_prefix, without_prefix
+from learners.parameters import names_in, require_state, with_prefix, without_prefix
 from learners.river import building
-from learners.river.codec import Codec, Label, Size, labels_in, names_in
+from learners.river.codec import Codec, Label, Size, labels_in
 from learners.river.curated import codec_of
 from learners.river.forecasters import REGRESSOR
 from learners.river.forecasting import Forecaster

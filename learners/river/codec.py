@@ -8,7 +8,6 @@ JSON list in UTF-8 bytes, so that no array holds objects.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.base import Arrays, StateError
-from learners.parameters import require_state
+from learners.base import Arrays
+from learners.parameters import list_in, require_state
 
 Label = float | bool | str
 
@@ -102,39 +101,14 @@ def is_number(value: object, low: float = -1e12, high: float = 1e12) -> bool:
     return type(value) in (int, float) and low <= value <= high  # type: ignore[operator]
 
 
-def text_array(value: object) -> NDArray[np.uint8]:
-    """Return the value as JSON in bytes."""
-    return np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
-
-
-def names_in(name: str, array: NDArray[np.uint8], most: int | None = None) -> list[str]:
-    """Return the distinct names an array holds, or raise `StateError`."""
-    names = _list_in(name, array)
-    require_state(all(isinstance(each, str) for each in names), name, "expected strings")
-    require_state(len(set(names)) == len(names), name, "expected each name once")
-    require_state(most is None or len(names) <= most, name, f"got {len(names)} names")
-    return names
-
-
 def labels_in(name: str, array: NDArray[np.uint8]) -> list[Label]:
     """Return the distinct labels an array holds, all of one type, or raise `StateError`."""
-    labels = _list_in(name, array)
+    labels = list_in(name, array)
     types = {type(each) for each in labels}
     require_state(len(types) <= 1 and types <= {bool, float, str}, name, "expected one type")
     finite = all(math.isfinite(each) for each in labels if isinstance(each, float))
     require_state(finite and len(set(labels)) == len(labels), name, "expected each label once")
     return labels
-
-
-def _list_in(name: str, array: NDArray[np.uint8]) -> list[Any]:
-    try:
-        found = json.loads(array.tobytes())
-    except (ValueError, RecursionError) as error:
-        raise StateError(f"{name}: {error}") from None
-    require_state(isinstance(found, list), name, "expected a list")
-    hashable = all(isinstance(each, str | float | int) for each in found)
-    require_state(hashable, name, "expected strings or numbers")
-    return list(found)
 
 
 def floats(values: Iterable[float]) -> NDArray[np.float64]:

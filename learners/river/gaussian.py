@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.base import Arrays
-from learners.parameters import Layout, check_range, check_state_arrays, require_state
+from learners.parameters import (
+    Layout,
+    check_range,
+    check_state_arrays,
+    names_in,
+    require_state,
+    text_array,
+)
 from learners.river.codec import (
     ESTIMATOR_BYTES,
     LABEL_BYTES,
@@ -19,11 +26,9 @@ from learners.river.codec import (
     floats,
     is_int,
     labels_in,
-    names_in,
     require_each,
     require_param,
     require_rows,
-    text_array,
 )
 
 GAUSSIAN_BYTES = 4_096

@@ -9,7 +9,14 @@ import numpy as np
 from river.tree.padded import PaddedBranch, PaddedLeaf
 
 from learners.base import Arrays
-from learners.parameters import Layout, check_range, check_state_arrays, require_state
+from learners.parameters import (
+    Layout,
+    check_range,
+    check_state_arrays,
+    names_in,
+    require_state,
+    text_array,
+)
 from learners.river.codec import (
     ESTIMATOR_BYTES,
     GENERATOR_LAYOUT,
@@ -19,10 +26,8 @@ from learners.river.codec import (
     generator_arrays,
     is_int,
     is_number,
-    names_in,
     require_param,
     set_generator,
-    text_array,
 )
 
 BYTES_PER_NODE = 640

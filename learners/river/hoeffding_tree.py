@@ -9,7 +9,7 @@ import numpy as np
 from river import tree
 
 from learners.base import Arrays
-from learners.parameters import check_range, check_state_arrays
+from learners.parameters import check_range, check_state_arrays, names_in, text_array
 from learners.river.codec import (
     ESTIMATOR_BYTES,
     LABEL_BYTES,
@@ -19,9 +19,7 @@ from learners.river.codec import (
     is_int,
     is_number,
     labels_in,
-    names_in,
     require_param,
-    text_array,
 )
 from learners.river.gaussian import GAUSSIAN_BYTES
 from learners.river.tree_nodes import (

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from learners.base import Arrays, InvalidEvent
-from learners.parameters import Layout, check_state_arrays, require_state
-from learners.river.codec import LONGEST_NAME, Label, Size, labels_in, names_in, text_array
+from learners.parameters import Layout, check_state_arrays, names_in, require_state, text_array
+from learners.river.codec import LONGEST_NAME, Label, Size, labels_in
 
 LAYOUT: Layout = {"names": ((-1,), np.uint8), "labels": ((-1,), np.uint8)}
 

@@ -9,7 +9,7 @@ from river import optim
 from river.utils import VectorDict
 
 from learners.base import Arrays
-from learners.parameters import Layout, check_state_arrays
+from learners.parameters import Layout, check_state_arrays, names_in, text_array
 from learners.river.codec import (
     ESTIMATOR_BYTES,
     MOST_EVENTS,
@@ -18,11 +18,9 @@ from learners.river.codec import (
     Size,
     floats,
     is_number,
-    names_in,
     require_each,
     require_param,
     require_rows,
-    text_array,
 )
 
 BYTES_PER_FEATURE = 256 + NAME_BYTES

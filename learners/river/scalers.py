@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from learners.base import Arrays
-from learners.parameters import Layout, check_range, check_state_arrays, require_state
+from learners.parameters import (
+    Layout,
+    check_range,
+    check_state_arrays,
+    names_in,
+    require_state,
+    text_array,
+)
 from learners.river.codec import (
     ESTIMATOR_BYTES,
     MOST_EVENTS,
@@ -16,10 +23,8 @@ from learners.river.codec import (
     Codec,
     Size,
     floats,
-    names_in,
     require_each,
     require_rows,
-    text_array,
 )
 
 LARGEST = 1e100
