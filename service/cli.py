@@ -211,6 +211,9 @@ def _add_bench(commands: Commands) -> None:
         "--seeds", type=_count, default=1, metavar="N", help="how many seeds (default 1)"
     )
     bench.add_argument("--quick", action="store_true", help="a part of it, in a minute")
+    bench.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw the figure too, if it has one"
+    )
 
 
 def _add_warm(commands: Commands) -> None:

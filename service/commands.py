@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -146,7 +147,10 @@ def bench(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"{arguments.data}: --data: there is no such folder")
     module = importlib.import_module(f"benchmarks.{name}")
-    result = module.main(data=arguments.data, seeds=arguments.seeds, quick=arguments.quick)
+    plot = {} if arguments.plot is None else {"plot": arguments.plot}
+    if plot and "plot" not in inspect.signature(module.main).parameters:
+        raise UsageError(f"--plot: got {arguments.plot}, but bench {arguments.name} draws nothing")
+    result = module.main(data=arguments.data, seeds=arguments.seeds, quick=arguments.quick, **plot)
     print(json.dumps(result))
     return 0
 
