@@ -10,6 +10,7 @@ const FONT = "12px system-ui, sans-serif";
 const GUTTER = 62;
 /** Above so many events in sight, lines are as thin as they are drawn fastest. */
 const DENSE = 2_000;
+const LINES = ["expected", "lower", "upper"];
 
 export class Charts {
   /**
@@ -50,12 +51,15 @@ export class Charts {
     this._columns = columns;
     this._threshold = threshold;
     this._range = range;
-    const { x, value, expected, lower, upper, score } = columns;
+    const { x, value, expected, lower, upper, score, ahead } = columns;
     const [from, to] = indexesIn(x, range);
     for (const series of [this.value.series[1], this.value.series[2], this.score.series[1]])
       series.width = to - from > DENSE ? 1 : 1.4;
-    this._draw(this.value, [x, value, expected, lower, upper]);
-    this._draw(this.score, [x, score]);
+    const on = (seen, key) => (ahead.length ? [...seen, ...ahead.map((each) => each[key])] : seen);
+    const xs = on(x, "x");
+    const lines = [expected, lower, upper].map((line, i) => on(line, LINES[i]));
+    this._draw(this.value, [xs, on(value, "value"), ...lines]);
+    this._draw(this.score, [xs, on(score, "score")]);
   }
 
   _draw(chart, data) {

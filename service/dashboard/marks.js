@@ -1,4 +1,4 @@
-/** What is drawn over and under the lines: warming, the threshold, anomalies and drifts. */
+/** What is drawn over and under the lines: warming, threshold, anomalies, drifts and what is ahead. */
 
 const RADIUS = 4;
 
@@ -20,7 +20,8 @@ function clamp(position, bbox) {
 }
 
 /**
- * Draw a drift as a line with a diamond, an anomaly as a disk, and the threshold of the score.
+ * Draw a drift as a line with a diamond, an anomaly as a disk, a forecast beyond the newest event as
+ * a ring, and the threshold of the score.
  * @param {any} u the chart
  * @param {1 | 2} kind 1 for the score, 2 for the value
  */
@@ -38,6 +39,7 @@ export function drawMarks(u, columns, colors, kind, threshold) {
   );
   ctx.clip();
   if (kind === 1 && threshold !== null) drawThreshold(u, colors, threshold, ratio);
+  if (kind === 2) drawAhead(u, columns.ahead, colors, ratio);
   drawDrifts(u, columns, colors, ratio);
   drawAnomalies(u, columns, colors, kind === 1 ? columns.score : columns.value, ratio);
   ctx.restore();
@@ -54,6 +56,22 @@ function drawThreshold(u, colors, threshold, ratio) {
   ctx.lineTo(bbox.left + bbox.width, y);
   ctx.stroke();
   ctx.setLineDash([]);
+}
+
+function drawAhead(u, ahead, colors, ratio) {
+  const { ctx } = u;
+  ctx.fillStyle = colors.surface;
+  ctx.strokeStyle = colors.accent;
+  ctx.lineWidth = 1.4 * ratio;
+  ctx.beginPath();
+  for (const { x: at, expected } of ahead) {
+    if (expected === null || at > u.scales.x.max) continue;
+    const [x, y] = [u.valToPos(at, "x", true), u.valToPos(expected, "y", true)];
+    ctx.moveTo(x + 2.5 * ratio, y);
+    ctx.arc(x, y, 2.5 * ratio, 0, 7);
+  }
+  ctx.fill();
+  ctx.stroke();
 }
 
 function* inSight(u, columns, indexes) {

@@ -3,6 +3,8 @@
 import { Figure } from "./figure.js";
 import { count, score, time, value } from "./format.js";
 
+const band = (lower, upper) => `${value(lower)} … ${value(upper)}`;
+
 export class Reading {
   constructor() {
     this.value = new Figure(
@@ -51,6 +53,8 @@ export class Reading {
     if (!this._drawn) return;
     const { items, sight } = this._drawn;
     const i = this._index ?? sight[1] - 1;
+    const ahead = this._columns.ahead[i - items.length];
+    if (ahead) return this._readAhead(ahead);
     const item = items[i];
     if (!item) {
       this.value.read([["Nothing in this range", ""]]);
@@ -61,7 +65,7 @@ export class Reading {
     const at = [this._axis === "event" ? `Event ${count(item.result.offset)}` : time(item.t), ""];
     const pairs = [at, ["observed", v[i] === null ? "–" : value(v[i])]];
     if (expected[i] !== null) pairs.push(["expected", value(expected[i])]);
-    if (lower[i] !== null) pairs.push(["band", `${value(lower[i])} … ${value(upper[i])}`]);
+    if (lower[i] !== null) pairs.push(["band", band(lower[i], upper[i])]);
     this.value.read(pairs);
     const raw = item.result.raw_score;
     this.score.read([
@@ -69,6 +73,12 @@ export class Reading {
       ["raw", typeof raw === "number" ? value(raw) : "–"],
       ["threshold", score(this._threshold)],
     ]);
+  }
+
+  _readAhead({ horizon, expected, lower, upper }) {
+    const events = horizon === 1 ? "1 event ahead" : `${count(horizon)} events ahead`;
+    this.value.read([[events, ""], ["expected", value(expected)], ["band", band(lower, upper)]]);
+    this.score.read([]);
   }
 
   _rows(most, cells) {

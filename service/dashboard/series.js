@@ -1,5 +1,7 @@
 /** The results a page holds, bounded, and as columns to draw. */
 
+import { Hindsight, beyond } from "./forecast.js";
+
 /** The most results a page keeps; as many as the service does by default. */
 export const KEPT = 10_000;
 const SLACK = 500;
@@ -76,13 +78,14 @@ export function suitsTime(items) {
 const numeric = (v) => (typeof v === "number" ? v : null);
 
 /**
- * What the charts draw, one entry an event. The forecast made with one event is about the next,
- * and stands there; a late event was not expected at all.
+ * What the charts draw, one entry an event, and what is expected beyond the newest. A forecast
+ * stands at the event it was about; a late event was not expected at all.
  * @param {{result: any, t: number}[]} items
  * @param {string | null} feature
  * @param {"time" | "event"} axis
+ * @param {number} horizon how many events before an event its forecast was made
  */
-export function columns(items, feature, axis) {
+export function columns(items, feature, axis, horizon) {
   const c = {
     x: [],
     value: [],
@@ -93,27 +96,27 @@ export function columns(items, feature, axis) {
     anomalies: [],
     drifts: [],
     warming: [],
+    ahead: [],
   };
   const forecasts = feature !== null && forecastFeature(items) === feature;
-  let pending = null;
+  const hindsight = new Hindsight(horizon);
   let latest = -Infinity;
-  let before = null;
   for (let i = 0; i < items.length; i += 1) {
     const { result, t } = items[i];
     latest = axis === "event" ? result.offset : Math.max(latest, t);
-    const ahead = pending && before === result.offset - 1 && !result.late ? pending : null;
+    const made = forecasts ? hindsight.about(result) : null;
+    const next = horizon === 1 ? numeric(result.expected_values?.[feature]) : null;
     c.x.push(latest);
     c.value.push(feature === null ? null : numeric(result.x?.[feature]));
-    c.expected.push(numeric(result.expected_values?.[feature]) ?? numeric(ahead?.yhat));
-    c.lower.push(numeric(ahead?.yhat_lower));
-    c.upper.push(numeric(ahead?.yhat_upper));
+    c.expected.push(next ?? numeric(made?.yhat));
+    c.lower.push(numeric(made?.yhat_lower));
+    c.upper.push(numeric(made?.yhat_upper));
     c.score.push(numeric(result.anomaly_score));
     if (result.is_anomaly) c.anomalies.push(i);
     if (result.drift?.length) c.drifts.push(i);
     markWarming(c.warming, result.learning === "warming", i);
-    if (forecasts && !result.late) pending = result.forecast?.find((f) => f.horizon === 1) ?? null;
-    before = result.offset;
   }
+  if (forecasts) c.ahead = beyond(items, c.x, axis);
   return c;
 }
 

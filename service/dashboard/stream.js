@@ -5,6 +5,7 @@ import { Charts } from "./charts.js";
 import { announce, h, paced, put } from "./dom.js";
 import { saveAs } from "./download.js";
 import { Feed } from "./feed.js";
+import { horizonsOf } from "./forecast.js";
 import { count } from "./format.js";
 import { Header } from "./header.js";
 import { Notable, Quality, Signals } from "./panels.js";
@@ -72,6 +73,7 @@ export class StreamPage {
     this._toolbar = new Toolbar({
       last: (n) => this._travel.show({ fixed: null, last: n }),
       feature: (feature) => this._travel.show({ feature }),
+      horizon: (horizon) => this._travel.show({ horizon }),
       axis: (axis) => {
         this._travel.show({ axis, fixed: null });
         this._remake();
@@ -172,7 +174,9 @@ export class StreamPage {
     const items = this._paused ?? this._series.items;
     const features = featuresOf(items);
     const feature = features.includes(view.feature) ? view.feature : (features[0] ?? null);
-    const c = columns(items, feature, axis);
+    const horizons = horizonsOf(items);
+    const horizon = horizons.includes(view.horizon) ? view.horizon : (horizons[0] ?? 1);
+    const c = columns(items, feature, axis, horizon);
     this._travel.columns = c;
     const range = this._travel.range;
     this._drawn = { items, feature, sight: indexesIn(c.x, range), columns: c };
@@ -180,7 +184,8 @@ export class StreamPage {
     this._reading.show(this._drawn, threshold, axis);
     this._notable.update(items);
     const waiting = this._paused && this._series.last - this._paused.at(-1).result.offset;
-    this._toolbar.update(view, features, feature, axis, waiting);
+    this._toolbar.choices(features, feature, horizons, horizon);
+    this._toolbar.update(view, axis, waiting);
   }
 
   /** What changes with time alone. */

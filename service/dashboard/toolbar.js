@@ -5,7 +5,7 @@ import { count } from "./format.js";
 import { LASTS } from "./view.js";
 
 export class Toolbar {
-  /** @param {{last: (n: number) => void, feature: (name: string) => void, axis: (axis: string) => void, pause: () => void, save: (kind: string) => void}} listener */
+  /** @param {{last: (n: number) => void, feature: (name: string) => void, horizon: (events: number) => void, axis: (axis: string) => void, pause: () => void, save: (kind: string) => void}} listener */
   constructor(listener) {
     const button = (text, onclick, more = {}) =>
       h("button", { class: "button", type: "button", onclick, ...more }, text);
@@ -18,6 +18,10 @@ export class Toolbar {
     this._features = h("select", {
       "aria-label": "Feature",
       onchange: () => listener.feature(this._features.value),
+    });
+    this._horizons = h("select", {
+      "aria-label": "Forecasts made",
+      onchange: () => listener.horizon(Number(this._horizons.value)),
     });
     this._axis = h(
       "select",
@@ -34,6 +38,7 @@ export class Toolbar {
       "div",
       { class: "toolbar", role: "group", "aria-label": "Charts" },
       this._features,
+      this._horizons,
       h("div", { class: "segments", role: "group", "aria-label": "Last events" }, ...this._lasts),
       this._axis,
       this._zoomed,
@@ -44,10 +49,16 @@ export class Toolbar {
         "aria-label": "Save what is on screen as JSON",
       }),
     );
-    this._names = "";
+    this._offered = new Map();
   }
 
-  update(view, features, feature, axis, waiting) {
+  /** Offer the features and horizons there are, where there is a choice. */
+  choices(features, feature, horizons, horizon) {
+    this._offer(this._features, features, (name) => name, feature);
+    this._offer(this._horizons, horizons, ahead, horizon);
+  }
+
+  update(view, axis, waiting) {
     this._lasts.forEach((each, i) =>
       put(each, "aria-pressed", String(!view.fixed && view.last === LASTS[i])),
     );
@@ -58,12 +69,19 @@ export class Toolbar {
       waiting === null ? "Pause" : waiting ? `Go on · ${count(waiting)} new` : "Go on",
     );
     this._axis.value = axis;
-    const names = JSON.stringify(features);
-    this._features.hidden = features.length < 2;
-    if (names !== this._names) {
-      this._names = names;
-      this._features.replaceChildren(...features.map((name) => h("option", { value: name }, name)));
-    }
-    if (feature !== null) this._features.value = feature;
   }
+
+  _offer(select, values, text, chosen) {
+    const offered = JSON.stringify(values);
+    select.hidden = values.length < 2;
+    if (offered !== this._offered.get(select)) {
+      this._offered.set(select, offered);
+      select.replaceChildren(...values.map((v) => h("option", { value: String(v) }, text(v))));
+    }
+    if (chosen !== null) select.value = String(chosen);
+  }
+}
+
+function ahead(horizon) {
+  return horizon === 1 ? "Forecast 1 event ahead" : `Forecast ${count(horizon)} events ahead`;
 }

@@ -38,7 +38,7 @@ export class Travel {
 
   /** The range of x that is looked at. */
   get range() {
-    return rangeOf(this.view, this.columns?.x ?? []);
+    return rangeOf(this.view, this.columns?.x ?? [], this.columns?.ahead);
   }
 
   /** Look at something else, and say so in the address. */

@@ -11,6 +11,7 @@ const AROUND = 60;
  * @property {number} last how many events, while following the newest
  * @property {[number, number] | null} fixed from and to, in the unit of the axis
  * @property {string | null} feature
+ * @property {number | null} horizon of the forecasts that stand at their events; null is the nearest
  * @property {"time" | "event" | null} axis null leaves it to the data
  */
 
@@ -22,10 +23,12 @@ export function parseView(query) {
   const read = (text) => (axis === "event" ? Number(text ?? NaN) : Date.parse(text ?? "") / 1000);
   const [from, to] = [read(asked.get("from")), read(asked.get("to"))];
   const fixed = from < to ? [from, to] : null;
+  const horizon = Number(asked.get("horizon"));
   return {
     last: LASTS.includes(last) ? last : DEFAULT_LAST,
     fixed,
     feature: asked.get("feature"),
+    horizon: Number.isInteger(horizon) && horizon > 0 ? horizon : null,
     axis: axis ?? (fixed ? "time" : null),
   };
 }
@@ -34,6 +37,7 @@ export function parseView(query) {
 export function formatView(view, axis) {
   const query = new URLSearchParams();
   if (view.feature !== null) query.set("feature", view.feature);
+  if (view.horizon !== null) query.set("horizon", String(view.horizon));
   if (view.fixed) {
     const write = (v) =>
       axis === "event" ? String(Math.round(v)) : new Date(v * 1000).toISOString();
@@ -47,11 +51,14 @@ export function formatView(view, axis) {
   return query.toString();
 }
 
-/** The range of x that a view shows. @returns {[number, number]} */
-export function rangeOf(view, x) {
+/**
+ * The range of x that a view shows: as far as forecasts reach, when it follows the newest.
+ * @returns {[number, number]}
+ */
+export function rangeOf(view, x, ahead = []) {
   if (view.fixed) return view.fixed;
   if (!x.length) return [0, 1];
-  const to = x[x.length - 1];
+  const to = ahead.at(-1)?.x ?? x[x.length - 1];
   const from = x[Math.max(0, x.length - view.last)];
   return from < to ? [from, to] : [to - 0.5, to + 0.5];
 }

@@ -184,6 +184,49 @@ def test_a_table_and_a_file_hold_what_is_drawn(
     assert float(rows[-1]["upper.value"]) == results[-2]["forecast"][0]["yhat_upper"]
 
 
+def test_forecasts_stand_where_they_are_about_and_reach_ahead(
+    server: str, opening: Opening, tmp_path: Path
+) -> None:
+    learner = {"kind": "sequence_memory", "horizons": [1, 4, 12]}
+    with Client(server) as client, opening(server) as watched:
+        page = watched.page
+        fill(client, "foreseen", wave(150), learner=learner)
+        page.goto(f"{server}/#/streams/foreseen")
+        made = page.get_by_label("Forecasts made")
+        expect(made.locator("option")).to_have_text(
+            [
+                "Forecast 1 event ahead",
+                "Forecast 4 events ahead",
+                "Forecast 12 events ahead",
+            ]
+        )
+        made.select_option("4")
+        assert "horizon=4" in page.url
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save what is on screen as CSV").click()
+        download.value.save_as(tmp_path / "foreseen.csv")
+        with (tmp_path / "foreseen.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        results = client.results("foreseen")
+        for i in (-1, -20):
+            four = next(f for f in results[i - 4]["forecast"] if f["horizon"] == 4)
+            assert float(rows[i]["expected.value"]) == four["yhat"]
+            assert float(rows[i]["lower.value"]) == four["yhat_lower"]
+        over = page.locator(".chart.value .u-over")
+        box = over.bounding_box()
+        assert box is not None
+        over.hover(position={"x": box["width"] - 2, "y": 40})
+        readout = page.locator(".figure .readout").first
+        expect(readout).to_contain_text("12 events ahead")
+        twelve = next(f for f in results[-1]["forecast"] if f["horizon"] == 12)
+        expect(readout).to_contain_text(f"{twelve['yhat']:.5g}")
+        page.get_by_label("Horizontal axis").select_option("event")
+        over.hover(position={"x": box["width"] - 3, "y": 40})
+        expect(readout).to_contain_text("12 events ahead")
+        page.reload()
+        expect(page.get_by_label("Forecasts made")).to_have_value("4")
+
+
 def test_a_stream_that_is_not_there_is_said_to_be_missing(server: str, opening: Opening) -> None:
     with opening(f"{server}/#/streams/nobody") as watched:
         watched.tolerated.append("404")
