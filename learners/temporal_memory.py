@@ -195,6 +195,33 @@ class TemporalMemory(Stateful):
         """Begin a new sequence: nothing is active, nothing is predicted."""
         kernels.reset_memory(self.arrays)
 
+    def kill_cells(self, cells: NDArray[np.int32]) -> None:
+        """Destroy the segments of `cells` and every synapse from them, as a lesion would.
+
+        While learning is off the dead cells then predict nothing and drive nothing, though a
+        burst still lists them among the active cells. Learning would wire them up again.
+
+        Parameters
+        ----------
+        cells
+            int, distinct, each in [0, N M).
+        """
+        dead = np.zeros(self.columns * self.cells_per_column, bool)
+        dead[cells] = True
+        state = self.get_state()
+        slots = len(state["seg_n"])
+        owner = np.repeat(np.arange(slots), state["seg_n"])
+        lives = ~(dead[state["syn_cell"]] | dead[state["seg_cell"]][owner])
+        left = np.bincount(owner[lives], minlength=slots).astype(state["seg_n"].dtype)
+        emptied = np.flatnonzero((left == 0) & (state["seg_n"] > 0)).astype(np.int32)
+        state["seg_n"] = left
+        state["free"] = np.concatenate((state["free"], emptied))
+        for name in ("syn_cell", "syn_perm"):
+            state[name] = state[name][lives]
+        for name in ("active", "winners"):
+            state[name] = state[name][~dead[state[name]]]
+        self.set_state(state)
+
     @property
     def active_cells(self) -> NDArray[np.int32]:
         """The sorted active cells; cell = column M + i."""

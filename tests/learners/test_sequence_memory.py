@@ -91,6 +91,29 @@ def test_contexts_stay_apart() -> None:
     assert in_context["e"][1] == set(e.tolist())
 
 
+def test_killed_cells_neither_predict_nor_drive() -> None:
+    a, b, c = codes(3)
+    tm = TemporalMemory(**PAPER)
+    for _ in range(8):
+        tm.reset()
+        for code in (a, b, c):
+            tm.compute(code)
+    tm.reset()
+    tm.compute(a, learn=False)
+    predictive = tm.predictive_cells.astype(np.int32)
+    synapses, dead = tm.synapses, predictive[:15]
+    tm.kill_cells(dead)
+    assert tm.synapses < synapses
+    assert tm.predictive_cells.tolist() == predictive[15:].tolist()
+    tm.compute(b, learn=False)
+    assert set(tm.predicted_columns.tolist()) == set(c.tolist())
+    driven = tm.get_state()["syn_cell"]
+    assert not np.isin(driven, dead).any()
+    tm.kill_cells(tm.active_cells)
+    assert tm.active_cells.size == 0
+    assert tm.predictive_cells.size == 0
+
+
 def test_quality_gate() -> None:
     """20 sequences of 50 codes, 5 learning passes: the gate htm.core sets itself."""
     tm = TemporalMemory(max_synapses=64, max_segments_per_cell=255)
