@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,10 @@ from service.commands import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLUE, ORANGE, GREEN, RED, GRAY = "#0072b2", "#d55e00", "#009e73", "#cc3311", "#6b7280"
+Place = Literal["upper left", "upper right", "lower left", "lower right", "best"]
+
+BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#6b7280"
+RED = "#a50f15"
 """Told apart by most readers who see colors differently (Okabe and Ito 2008)."""
 
 _STYLE: dict[Any, Any] = {
@@ -32,8 +35,6 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e5e7eb",
     "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
     "lines.linewidth": 1.5,
 }
 
@@ -95,7 +96,9 @@ def published(
     axes: Axes, x: ArrayLike, y: ArrayLike, label: str, color: str = ORANGE, marker: str = ""
 ) -> None:
     """Draw what others published: a dashed curve."""
-    axes.plot(x, y, color=color, label=label, linestyle="--", linewidth=1.2, marker=marker)
+    axes.plot(
+        x, y, color=color, label=label, linestyle="--", linewidth=1.2, marker=marker, markersize=4
+    )
 
 
 def bars(
@@ -115,3 +118,8 @@ def moment(axes: Axes, x: float, label: str) -> None:
     axes.axvline(x, color=GRAY, linewidth=0.8)
     place = axes.get_xaxis_transform()
     axes.text(x, 1.0, f" {label}", transform=place, color=GRAY, fontsize=7.5, va="top")
+
+
+def legend(axes: Axes, place: Place) -> None:
+    """Name the curves of a panel."""
+    axes.legend(loc=place, fontsize=7, handlelength=1.8, labelspacing=0.3, framealpha=0.85)
