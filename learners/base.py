@@ -215,3 +215,21 @@ class Indicator(Stateful, ABC):
     def signals(self) -> Mapping[str, float]:
         """Return cheap, finite internals worth a metric."""
         return {}
+
+
+class Scorer(Indicator):
+    """An indicator that says how strange the latest event is, on the scale all scorers share.
+
+    `value` is in [0, 1]: 0 is nothing strange, 0.5 worth an alarm. A stream's anomaly score is the
+    largest that its scorers say.
+    """
+
+    @property
+    @abstractmethod
+    def fresh(self) -> bool:
+        """Whether `value` speaks of the latest event."""
+
+    @property
+    @abstractmethod
+    def warming(self) -> bool:
+        """Whether too little has come to compare with."""

@@ -18,6 +18,7 @@ from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -35,6 +36,7 @@ INDICATORS: Mapping[str, type[Indicator]] = {
     "missing_values": MissingValues,
     "page_hinkley": PageHinkley,
     "silence": Silence,
+    "value_range": ValueRange,
 }
 
 T = TypeVar("T", bound=Stateful)
@@ -98,7 +100,10 @@ def kinds(field: str) -> list[str]:
 
 def default_indicators() -> list[Params]:
     """Return what watches a stream that asks for nothing."""
-    return [_MODELS[AnomalyLikelihood](kind="anomaly_likelihood")]
+    return [
+        _MODELS[AnomalyLikelihood](kind="anomaly_likelihood"),
+        _MODELS[ValueRange](kind="value_range"),
+    ]
 
 
 def build_learner(params: Params) -> Learner:

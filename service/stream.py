@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from learners.base import Indicator, InvalidEvent, Learner, Prediction, Target
-from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.base import Indicator, InvalidEvent, Learner, Prediction, Scorer, Target
 from service import catalog
 from service.duplicates import DuplicateRing
 from service.errors import InvalidInput, LateEvent, UnfitEvent
@@ -70,9 +69,7 @@ class Stream:
         self.quality = Quality()
         self.digest = blake2b(meaning(spec), digest_size=16).digest()
         self.seen = DuplicateRing(spec.duplicates_remembered)
-        self._scorer = next(
-            (each for each in self.indicators if isinstance(each, AnomalyLikelihood)), None
-        )
+        self._scorers = [each for each in self.indicators if isinstance(each, Scorer)]
         self._detectors = [
             each for each in self.indicators if type(each).drifts is not Indicator.drifts
         ]
@@ -120,13 +117,13 @@ class Stream:
 
     def _score(self, raw: float | None, prediction: Prediction) -> tuple[float | None, Learning]:
         """Return the score on the common scale and what the stream is doing."""
-        scorer = self._scorer
-        if scorer is None:
+        if self._scorers:
+            said = [each.value() for each in self._scorers if each.fresh]
+            score = max((value for value in said if value is not None), default=None)
+            warming = any(each.warming for each in self._scorers)
+        else:
             score = None if raw is None else min(max(raw, 0.0), 1.0)
             warming = raw is None and self.learning == "warming"
-        else:
-            score = scorer.value() if scorer.fresh else None
-            warming = scorer.warming
         # Who tells labels apart may never have a score, and has no need to wait for one.
         warming = warming and prediction.label is None
         return score, "warming" if warming else "learning"

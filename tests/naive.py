@@ -304,3 +304,21 @@ def rolling(values: Sequence[float], window: int) -> tuple[float, float]:
     """Mean and sum of squares about it of the last `window` values."""
     kept: Any = np.array(values[-window:])
     return float(kept.mean()), float(((kept - kept.mean()) ** 2).sum())
+
+
+def range_scores(
+    events: Sequence[Sequence[float]], min_samples: int, margin: float
+) -> list[float | None]:
+    """How far outside the strangest feature of each event lies; NaN is a missing value."""
+    scores: list[float | None] = []
+    for i, event in enumerate(events):
+        said = []
+        for f, value in enumerate(event):
+            past = [each[f] for each in events[:i] if not math.isnan(each[f])]
+            if math.isnan(value) or len(past) < min_samples:
+                continue
+            beyond = max(value - max(past), min(past) - value)
+            width = max(max(past) - min(past), max(map(abs, past)) / 1000)
+            said.append(beyond / (beyond + margin * width) if beyond > 0 else 0.0)
+        scores.append(max(said, default=None))
+    return scores

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from learners.base import Arrays, Features, Indicator, Prediction, Target, check_arrays
+from learners.base import Arrays, Features, Prediction, Scorer, Target, check_arrays
 from learners.indicators.watch import check_watch, watched
 from learners.kernels import likelihood as kernels
 from learners.parameters import Layout, allocate, check_range, layout_bytes, require
@@ -19,7 +19,7 @@ LARGEST_VARIANCE = 1e301
 PROBATION_VALUE = math.log(0.5000000001) / kernels.LOG_SCALE
 
 
-class AnomalyLikelihood(Indicator):
+class AnomalyLikelihood(Scorer):
     """How improbable the recent mean score is: 0.03 is normal, 0.5 once in 100 000, 1 at most.
 
     A normal distribution is fitted to the trailing means of the past scores; the value is the
@@ -68,7 +68,7 @@ class AnomalyLikelihood(Indicator):
         self.history = history
         self.averaging = averaging
         self.watch = check_watch(watch)
-        self.fresh = False
+        self._fresh = False
         arrays = allocate(_layout(history))
         self.scores, self.metric_values = arrays["scores"], arrays["metric_values"]
         self.counts, self.state = arrays["counts"], arrays["state"]
@@ -88,7 +88,7 @@ class AnomalyLikelihood(Indicator):
         """Take in one event; one without what is watched changes nothing."""
         # Without the detour for the score, which is what nearly everyone watches.
         score = prediction.score if self.watch == "score" else watched(self.watch, prediction, x, y)
-        self.fresh = score is not None
+        self._fresh = score is not None
         if score is None:
             return
         kernels.likelihood_update(
@@ -105,8 +105,10 @@ class AnomalyLikelihood(Indicator):
         """Return the log likelihood of the last score, in [0, 1]."""
         return float(self.state[kernels.VALUE])
 
-    fresh: bool
-    """Whether the latest event had what is watched."""
+    @property
+    def fresh(self) -> bool:
+        """Whether the latest event had what is watched."""
+        return self._fresh
 
     @property
     def warming(self) -> bool:

@@ -17,6 +17,7 @@ from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -103,6 +104,8 @@ INDICATORS: list[Case] = [
     (Kswin, {"watch": "x.v"}, noisy_cycle),
     (MissingValues, {}, two_features),
     (Silence, {"window": 10}, two_features),
+    (ValueRange, {"min_samples": 10}, noisy_cycle),
+    (ValueRange, {}, two_features),
 ]
 
 

@@ -17,6 +17,7 @@ from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.value_range import ValueRange
 
 KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
     (Adwin, {"clock": 1, "max_buckets": 2}),
@@ -26,6 +27,7 @@ KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
     (MissingValues, {"window": 12, "max_features": 4}),
     (PageHinkley, {"threshold": 1e-3, "min_instances": 1}),
     (Silence, {"window": 12}),
+    (ValueRange, {"min_samples": 3, "max_features": 4}),
 ]
 WILD = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 0.5, -1.0, 1e99, 1e119, 1e151, 1e308]
 

@@ -70,6 +70,42 @@ def test_an_event_that_does_not_fit_changes_nothing() -> None:
     assert snapshot(stream) == before
 
 
+def scored(indicators: list[dict[str, Any]], values: list[float]) -> list[Any]:
+    stream = Stream(spec_of(indicators=indicators))
+    lines = [stream.step(event(value), float(i)).line for i, value in enumerate(values)]
+    return [json.loads(line) for line in lines]
+
+
+def test_the_score_is_the_largest_of_the_scorers() -> None:
+    range_alone: dict[str, Any] = {"kind": "value_range", "min_samples": 10}
+    likelihood: dict[str, Any] = {
+        "kind": "anomaly_likelihood",
+        "learning_period": 5,
+        "estimation_samples": 20,
+        "averaging": 1,
+    }
+    values = [float(i % 7) for i in range(60)] + [6.4, 9.0, 3.0]
+    alone = scored([range_alone], values)
+    other = scored([likelihood], values)
+    drift = {"kind": "adwin"}
+    for both in ([range_alone, drift, likelihood], [likelihood, range_alone]):
+        each = scored(both, values)
+        for got, one, two in zip(each, alone, other, strict=True):
+            said = [r["anomaly_score"] for r in (one, two) if r["anomaly_score"] is not None]
+            assert got["anomaly_score"] == max(said, default=None)
+            assert (got["learning"] == "warming") == (
+                "warming" in (one["learning"], two["learning"])
+            )
+        assert each[61]["is_anomaly"]
+    assert alone[61]["anomaly_score"] > other[61]["anomaly_score"]
+    assert [r["anomaly_score"] for r in alone[:11]] == [None] * 10 + [0.0]
+
+
+def test_who_names_no_indicators_has_both_scorers() -> None:
+    kinds = [type(each).__name__ for each in Stream(spec_of()).indicators]
+    assert kinds == ["AnomalyLikelihood", "ValueRange"]
+
+
 def test_late_events() -> None:
     scored = Stream(spec_of(late={"tolerance_seconds": 10}))
     rejecting = Stream(spec_of(late={"policy": "rejected"}))
