@@ -213,9 +213,9 @@ class TemporalMemory(Stateful):
         owner = np.repeat(np.arange(slots), state["seg_n"])
         lives = ~(dead[state["syn_cell"]] | dead[state["seg_cell"]][owner])
         left = np.bincount(owner[lives], minlength=slots).astype(state["seg_n"].dtype)
-        emptied = np.flatnonzero((left == 0) & (state["seg_n"] > 0)).astype(np.int32)
+        emptied = np.flatnonzero((left == 0) & (state["seg_n"] > 0))
         state["seg_n"] = left
-        state["free"] = np.concatenate((state["free"], emptied))
+        state["free"] = np.concatenate((state["free"], emptied.astype(state["free"].dtype)))
         for name in ("syn_cell", "syn_perm"):
             state[name] = state[name][lives]
         for name in ("active", "winners"):
