@@ -85,6 +85,8 @@ class SequenceMemory(Learner):
     benchmark's `numentaTM` detector.
     """
 
+    state_schema = 2
+
     def __init__(
         self,
         columns: int = 2048,
@@ -192,6 +194,7 @@ class SequenceMemory(Learner):
             max_segments_per_cell=self.max_segments_per_cell,
             max_segments=self.max_segments,
             eviction=self.eviction,
+            active_columns=self.active_columns,
             seed=self.seed,
         )
         self._pooler = SpatialPooler(
@@ -241,10 +244,6 @@ class SequenceMemory(Learner):
             + layout_bytes(_scale_layout(inputs, k, len(p["horizons"])))
         )
 
-    def held_bytes(self) -> int:
-        """Return the bytes of its arrays, without those that wait for segments to come."""
-        return super().held_bytes() - self._memory.untouched_bytes()
-
     def predict(self, x: Features, t: float | None = None) -> Prediction:
         """Return score and forecasts of `x`, changing nothing.
 
@@ -264,15 +263,7 @@ class SequenceMemory(Learner):
     def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
         """Learn from one event; raises as `predict` does, before anything changed."""
         name = self._feature or _only_number(x)
-        value = _value(x, name)
-        kernels.sequence_step(
-            self._scale,
-            self._pooler.arrays,
-            self._memory.arrays,
-            self._decoder.arrays,
-            value,
-            _time(t),
-        )
+        self._step(_value(x, name), _time(t))
         self._feature = name
 
     def step_one(self, x: Features, y: Target = None, t: float | None = None) -> Prediction:
@@ -281,11 +272,18 @@ class SequenceMemory(Learner):
         expected = s.expected.tolist()
         name = self._feature or _only_number(x)
         value = _value(x, name)
-        score = kernels.sequence_step(
-            s, self._pooler.arrays, self._memory.arrays, self._decoder.arrays, value, _time(t)
-        )
+        score = self._step(value, _time(t))
         self._feature = name
         return self._prediction(name, score, expected, s.forecast.tolist())
+
+    def _step(self, value: float, t: float) -> float:
+        """Learn from one event and return its score, taking more memory when it is needed."""
+        scale, pooler, decoder = self._scale, self._pooler.arrays, self._decoder.arrays
+        score = kernels.sequence_step(scale, pooler, self._memory.arrays, decoder, value, t)
+        if score == kernels.NO_ROOM:
+            self._memory.make_room(self.active_columns)
+            score = kernels.sequence_step(scale, pooler, self._memory.arrays, decoder, value, t)
+        return score
 
     def forecast(self, horizon: int) -> list[Forecast]:
         """Return the last event's forecasts for the parameter `horizons` up to `horizon`."""

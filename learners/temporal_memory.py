@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.base import Arrays, Stateful
-from learners.kernels import inverted_lists, segments
+from learners.kernels import segments
 from learners.kernels import temporal_memory as kernels
+from learners.kernels.inverted_lists import BLOCK
 from learners.kernels.segments import Memory
 from learners.parameters import (
     Layout,
@@ -52,9 +53,12 @@ class TemporalMemory(Stateful):
     new_synapses
         Active synapses a learning segment grows to have.
     max_synapses, max_segments_per_cell, max_segments
-        Caps: of a segment, of a cell, of all. At the last one a segment of little worth goes.
+        Caps: of a segment (at most 255), of a cell (at most 255), of all. At the last one a
+        segment of little worth goes.
     eviction
         `least_useful` (smallest sum of squared permanences) or `least_recently_used`.
+    active_columns
+        Most active columns that an event has; any number if it is not given.
     seed
         Of ties and of the choice of inputs.
 
@@ -80,12 +84,15 @@ class TemporalMemory(Stateful):
         max_segments_per_cell: int = 128,
         max_segments: int = 65_536,
         eviction: str = "least_useful",
+        active_columns: int | None = None,
         seed: int = 0,
     ) -> None:
         require(columns >= 1, "columns", columns, "at least 1")
         require(1 <= cells_per_column <= 65_535, "cells_per_column", cells_per_column, "1..65535")
-        require(columns * cells_per_column < 2**31, "cells", columns * cells_per_column, "< 2**31")
-        require(1 <= max_synapses <= 65_535, "max_synapses", max_synapses, "1..65535")
+        require(columns * cells_per_column < 2**28, "cells", columns * cells_per_column, "< 2**28")
+        require(1 <= max_synapses <= 255, "max_synapses", max_synapses, "1..255")
+        most = columns if active_columns is None else active_columns
+        require(1 <= most <= columns, "active_columns", most, f"1..columns ({columns})")
         require(
             1 <= activation_threshold <= new_synapses,
             "activation_threshold",
@@ -116,10 +123,10 @@ class TemporalMemory(Stateful):
         ):
             require(0 <= value <= 1, name, value, "in [0, 1]")
         require(
-            1 <= max_segments_per_cell <= 65_535,
+            1 <= max_segments_per_cell <= 255,
             "max_segments_per_cell",
             max_segments_per_cell,
-            "1..65535",
+            "1..255",
         )
         require(
             max_segments >= 1 and max_segments * max_synapses < 2**31,
@@ -131,6 +138,8 @@ class TemporalMemory(Stateful):
         require(0 <= seed < 2**63, "seed", seed, "in [0, 2**63)")
         self.columns = columns
         self.cells_per_column = cells_per_column
+        self.most_columns = most
+        self._few = f"at most {most} active columns"
         self.max_synapses = max_synapses
         self.max_segments = max_segments
         self.max_segments_per_cell = max_segments_per_cell
@@ -147,10 +156,11 @@ class TemporalMemory(Stateful):
                 new_synapses,
                 max_segments_per_cell,
                 EVICTIONS.index(eviction),
+                max_segments,
             ],
             np.int64,
         )
-        self.arrays = self._fresh()
+        self.arrays = Memory(**self._allocate(0, 0))
         self.arrays.rng[0] = seed
 
     @staticmethod
@@ -159,16 +169,29 @@ class TemporalMemory(Stateful):
         cells_per_column: int = 32,
         max_synapses: int = 40,
         max_segments: int = 65_536,
+        active_columns: int | None = None,
         **_: Any,
     ) -> int:
-        """Return the bytes of all arrays when every cap is reached."""
-        return layout_bytes(_layout(columns * cells_per_column, max_segments, max_synapses))
+        """Return the bytes of all arrays when every cap is reached and every list is at worst."""
+        cells = columns * cells_per_column
+        blocks = _most_blocks(cells, max_segments, max_synapses)
+        listed = (active_columns or columns) * cells_per_column
+        layout = _layout(columns, cells, listed, max_segments, max_segments, max_synapses, blocks)
+        return layout_bytes(layout)
 
-    def untouched_bytes(self) -> int:
-        """Return the bytes of what is set aside for segments that do not exist yet."""
-        slots = self.max_segments
-        growing = [a for a in self.arrays if a.ndim == 2 or len(a) == slots]
-        return round(sum(a.nbytes for a in growing) * (1 - self.segments / slots))
+    def make_room(self, n_columns: int) -> None:
+        """Take more memory, if an event with so many active columns might need it."""
+        while missing := kernels.lack(self.arrays, n_columns):
+            slots, blocks = len(self.arrays.seg_cell), len(self.arrays.block_next)
+            if missing == kernels.NO_SEGMENT:
+                slots = min(_grown(slots, n_columns), self.max_segments)
+            else:
+                most = _most_blocks(len(self.arrays.cell_n), self.max_segments, self.max_synapses)
+                blocks = min(_grown(blocks, n_columns), most)
+            grown = self._allocate(slots, blocks)
+            for name, array in self.arrays._asdict().items():
+                grown[name][: len(array)] = array
+            self.arrays = Memory(**grown)
 
     def compute(self, columns: NDArray[np.int32], learn: bool = True) -> float:
         """Take in the active columns of one event and return the raw anomaly score.
@@ -180,6 +203,8 @@ class TemporalMemory(Stateful):
         learn
             Whether synapses change.
         """
+        require(len(columns) <= self.most_columns, "columns", len(columns), self._few)
+        self.make_room(len(columns))
         score = self.anomaly(columns)
         kernels.memory_step(self.arrays, columns, learn)
         return score
@@ -188,7 +213,7 @@ class TemporalMemory(Stateful):
         """Return the share of `columns` that was not predicted; 0 if there are none."""
         if len(columns) == 0:
             return 0.0
-        hits, _ = kernels.predicted_cells(self.arrays, columns, self.arrays.candidates, 0)
+        hits, _ = kernels.predicted_cells(self.arrays, columns, _NO_CELLS, 0)
         return 1.0 - hits / len(columns)
 
     def reset(self) -> None:
@@ -225,18 +250,18 @@ class TemporalMemory(Stateful):
     @property
     def active_cells(self) -> NDArray[np.int32]:
         """The sorted active cells; cell = column M + i."""
-        return np.array(self.arrays.active[: self.arrays.counts[segments.ACTIVE]])
+        return self.arrays.active[: self.arrays.counts[segments.ACTIVE]].astype(np.int32)
 
     @property
     def winner_cells(self) -> NDArray[np.int32]:
         """The sorted cells that segments may grow to at the next step."""
-        return np.array(self.arrays.winners[: self.arrays.counts[segments.WINNERS]])
+        return self.arrays.winners[: self.arrays.counts[segments.WINNERS]].astype(np.int32)
 
     @property
     def predictive_cells(self) -> NDArray[np.int64]:
         """The sorted cells predicted for the next event."""
-        keys = self.arrays.predicting[: self.arrays.counts[segments.PREDICTING]]
-        return np.unique(keys >> 32)
+        words = self.arrays.is_predicted.astype("<u8").view(np.uint8)
+        return np.flatnonzero(np.unpackbits(words, bitorder="little"))
 
     @property
     def predicted_columns(self) -> NDArray[np.int64]:
@@ -279,14 +304,14 @@ class TemporalMemory(Stateful):
 
     def check_state(self, arrays: Arrays) -> None:
         """Raise `StateError` unless `set_state` can take `arrays` safely."""
-        cell = _cell_type(self.columns * self.cells_per_column)
+        cell = _index_type(self.columns * self.cells_per_column)
         like: Layout = {
-            "seg_cell": ((-1,), np.int32),
-            "seg_n": ((-1,), np.uint16),
-            "seg_used": ((-1,), np.int64),
+            "seg_cell": ((-1,), cell),
+            "seg_n": ((-1,), np.uint8),
+            "seg_used": ((-1,), np.uint32),
             "syn_cell": ((-1,), cell),
             "syn_perm": ((-1,), np.uint16),
-            "free": ((-1,), np.int32),
+            "free": ((-1,), _index_type(self.max_segments)),
             "active": ((-1,), np.int32),
             "winners": ((-1,), np.int32),
             "rng": ((1,), np.uint64),
@@ -317,11 +342,18 @@ class TemporalMemory(Stateful):
         check_range("syn_perm", arrays["syn_perm"], 1, 65_535)
         for name in ("active", "winners"):
             require_state(bool(np.all(np.diff(arrays[name]) > 0)), name, "expected sorted cells")
+            require_state(
+                len(arrays[name]) <= self.most_columns * self.cells_per_column,
+                name,
+                "got more cells than active columns have",
+            )
         hand, iteration, evictions = arrays["scalars"]
         require_state(0 <= hand < self.max_segments, "scalars", f"got hand {hand}")
         require_state(min(iteration, evictions) >= 0, "scalars", "expected no negative count")
         require_state(
-            not kernels.has_duplicates(seg_n, arrays["syn_cell"], np.zeros(cells, np.int32)),
+            not kernels.has_duplicates(
+                seg_n, arrays["syn_cell"], np.zeros(_words(cells), np.uint64)
+            ),
             "syn_cell",
             "a segment has two synapses on one cell",
         )
@@ -329,8 +361,10 @@ class TemporalMemory(Stateful):
     def set_state(self, arrays: Arrays) -> None:
         """Replace the state, or raise `StateError` and leave it untouched."""
         self.check_state(arrays)
-        m = self._fresh()
         slots = len(arrays["seg_n"])
+        listed = np.unique(np.bincount(arrays["syn_cell"], minlength=1), return_counts=True)
+        blocks = int(-(-listed[0] // BLOCK) @ listed[1])
+        m = Memory(**self._allocate(slots, blocks))
         for name in ("seg_cell", "seg_n", "seg_used"):
             getattr(m, name)[:slots] = arrays[name]
         used = np.arange(self.max_synapses) < m.seg_n[:slots, None]
@@ -348,47 +382,70 @@ class TemporalMemory(Stateful):
         kernels.rebuild_links(m)
         self.arrays = m
 
-    def _fresh(self) -> Memory:
-        layout = _layout(self.columns * self.cells_per_column, self.max_segments, self.max_synapses)
+    def _allocate(self, slots: int, blocks: int) -> dict[str, NDArray[Any]]:
+        cells = self.columns * self.cells_per_column
+        listed = self.most_columns * self.cells_per_column
+        layout = _layout(
+            self.columns, cells, listed, slots, self.max_segments, self.max_synapses, blocks
+        )
         arrays = allocate(layout)
         arrays["settings"][:] = self._settings
-        return Memory(**arrays)
+        return arrays
 
 
-def _cell_type(cells: int) -> type[np.unsignedinteger[Any]]:
-    return np.uint16 if cells <= 65_536 else np.uint32
+_NO_CELLS = np.zeros(0, np.int32)
 
 
-def _layout(cells: int, slots: int, room: int) -> Layout:
-    blocks = slots * room // inverted_lists.BLOCK + cells
-    cell = _cell_type(cells)
+def _index_type(n: int) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest type of the kernels that holds 0 ... n - 1."""
+    return np.uint16 if n <= 65_536 else np.uint32
+
+
+def _words(n: int) -> int:
+    """Return how many words hold n bits, with one to spare."""
+    return n // 64 + 2
+
+
+def _grown(room: int, needed: int) -> int:
+    """Return more room, by a quarter or at least by what is needed."""
+    return room + max(room // 4, needed, kernels.PAGE)
+
+
+def _most_blocks(cells: int, max_segments: int, max_synapses: int) -> int:
+    """Return how many blocks suffice in the worst case: only a cell's first one has room."""
+    return max_segments * max_synapses // BLOCK + cells
+
+
+def _layout(
+    columns: int, cells: int, listed: int, slots: int, max_segments: int, room: int, blocks: int
+) -> Layout:
+    cell, slot = _index_type(cells), _index_type(max_segments)
+    pages = -(-slots // kernels.PAGE)
     return {
-        "seg_cell": ((slots,), np.int32),
-        "seg_n": ((slots,), np.uint16),
-        "seg_used": ((slots,), np.int64),
+        "seg_cell": ((slots,), cell),
+        "seg_n": ((slots,), np.uint8),
+        "seg_used": ((slots,), np.uint32),
         "syn_cell": ((slots, room), cell),
         "syn_perm": ((slots, room), np.uint16),
-        "potential": ((slots,), np.uint16),
-        "cell_head": ((cells,), np.int32),
-        "seg_next": ((slots,), np.int32),
-        "cell_n": ((cells,), np.uint16),
-        "free": ((slots,), np.int32),
-        "link_head": ((cells,), np.int32),
-        "link_fill": ((cells,), np.uint8),
-        "block": ((blocks, inverted_lists.BLOCK), np.int32),
-        "block_next": ((blocks,), np.int32),
-        "free_blocks": ((blocks,), np.int32),
-        "is_active": ((cells,), np.uint8),
-        "is_winner": ((cells,), np.uint8),
-        "active": ((cells,), np.int32),
-        "winners": ((cells,), np.int32),
-        "predicting": ((slots,), np.int64),
-        "matching": ((slots,), np.int64),
-        "touched": ((slots,), np.int32),
-        "next_active": ((cells,), np.int32),
-        "next_winners": ((cells,), np.int32),
-        "marked": ((cells,), np.uint8),
-        "candidates": ((cells,), np.int32),
+        "free": ((slots,), slot),
+        "potential": ((pages * kernels.PAGE,), np.uint8),
+        "matching": ((slots,), np.uint32),
+        "grouped": ((slots,), np.uint32),
+        "block": ((blocks * BLOCK,), slot),
+        "block_next": ((blocks,), np.uint32),
+        "link_head": ((cells,), np.uint32),
+        "cell_n": ((cells,), np.uint8),
+        "is_active": ((_words(cells),), np.uint64),
+        "is_winner": ((_words(cells),), np.uint64),
+        "is_predicted": ((_words(cells),), np.uint64),
+        "marked": ((_words(cells),), np.uint64),
+        "active": ((listed,), np.uint32),
+        "winners": ((listed,), np.uint32),
+        "next_winners": ((listed,), np.uint32),
+        "candidates": ((listed,), np.uint32),
+        "place": ((columns,), np.uint32),
+        "group_end": ((columns,), np.uint32),
+        "strength": ((room,), np.uint32),
         "rng": ((1,), np.uint64),
         "counts": ((segments.COUNTS,), np.int64),
         "settings": ((segments.SETTINGS,), np.int64),

@@ -113,14 +113,12 @@ class TemporalMemory:
         owner = {slot: self.segments[slot].cell for slot in self.matching}
         cells = self.p["cells"]
         active, winners, hits = [], [], 0
-        for column in sorted({*columns, *(owner[s] // cells for s in self.matching)}):
+        for slot in self.matching:
+            if learn and self.p["punishment"] and owner[slot] // cells not in columns:
+                self.adapt(slot, -self.p["punishment"], 0)
+        for column in sorted(columns):
             predicting = [s for s in self.predicting if owner[s] // cells == column]
             matching = [s for s in self.matching if owner[s] // cells == column]
-            if column not in columns:
-                for slot in matching:
-                    if learn and self.p["punishment"] and self.potential.get(slot):
-                        self.adapt(slot, -self.p["punishment"], 0)
-                continue
             if predicting:
                 hits += 1
                 active += sorted({owner[s] for s in predicting})
@@ -161,9 +159,8 @@ class TemporalMemory:
                 self.predicting.append(slot)
                 if learn:
                     segment.used = self.iteration
-        order = {s: (self.segments[s].cell, s) for s in self.matching}
-        self.matching.sort(key=order.__getitem__)
-        self.predicting.sort(key=order.__getitem__)
+        self.matching.sort()
+        self.predicting.sort()
         self.iteration += learn
 
     def learn_on(self, slot: int) -> None:

@@ -5,14 +5,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.jit import njit
+from learners.kernels.jit import lean_njit
 from learners.kernels.random import hash32
 
 DAY_SECONDS = 86_400.0
 LARGEST_INDEX = float(1 << 62)
 
 
-@njit
+@lean_njit
 def scalar_index(value: float, resolution: float) -> int:
     """Return floor(value / resolution), clipped to +-2**62."""
     index = math.floor(value / resolution) if abs(value) < LARGEST_INDEX * resolution else 0
@@ -21,7 +21,7 @@ def scalar_index(value: float, resolution: float) -> int:
     return np.int64(index)  # type: ignore[return-value]
 
 
-@njit
+@lean_njit
 def set_scalar_bits(
     bits: NDArray[np.uint8], at: int, n: int, w: int, index: int, seed: int
 ) -> None:
@@ -34,7 +34,7 @@ def set_scalar_bits(
         bits[at + hash32(index + k, seed) % n] = 1
 
 
-@njit
+@lean_njit
 def set_periodic_bits(bits: NDArray[np.uint8], at: int, n: int, w: int, phase: float) -> None:
     """Set `w` (odd) neighbors of bits[at : at + n], as a ring, about the `phase` in [0, 1)."""
     center = np.int64(math.floor(phase * n))
@@ -43,26 +43,26 @@ def set_periodic_bits(bits: NDArray[np.uint8], at: int, n: int, w: int, phase: f
         bits[at + (center + k - half) % n] = 1
 
 
-@njit
+@lean_njit
 def day_phase(t: float) -> float:
     """Return the part of the UTC day that has passed at `t` seconds since 1970, in [0, 1)."""
     return (t % DAY_SECONDS) / DAY_SECONDS
 
 
-@njit
+@lean_njit
 def week_day(t: float) -> float:
     """Return days since Monday 00:00 UTC at `t` seconds since 1970, in [0, 7)."""
     return (t / DAY_SECONDS + 3.0) % 7.0
 
 
-@njit
+@lean_njit
 def set_weekend_bits(bits: NDArray[np.uint8], at: int, w: int, t: float) -> None:
     """Set the second block of `w` bits from Friday 18:00 to Sunday 24:00 UTC, else the first."""
     start = at + w if week_day(t) >= 4.75 else at
     bits[start : start + w] = 1
 
 
-@njit
+@lean_njit
 def encode_event(
     bits: NDArray[np.uint8], layout: NDArray[np.int64], value: float, t: float, resolution: float
 ) -> None:

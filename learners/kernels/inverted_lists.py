@@ -1,71 +1,71 @@
-"""For each cell, the segments it drives: pooled blocks of 8 slots, chained, unordered.
+"""For each presynaptic cell, the segments it drives: pooled blocks of 8 slots, chained, unordered.
 
-Heads and links hold a block's id + 1. Only a cell's first block may have room. `counts` is that
-of `segments.Memory`.
+`head` of a cell is 1 + the place of its last entry in `block`, 0 if it drives none: places 8 b to
+8 b + 7 are block b, and only a cell's first block may have room. Links hold a block's number + 1.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.jit import njit
+from learners.kernels.bits import whole
+from learners.kernels.jit import lean_njit
 
 BLOCK = 8
-BLOCKS, FREE_BLOCKS = 11, 12
+
+# counts of `segments.Memory`
+BLOCKS, FREE_BLOCKS, FREE_BLOCK = 11, 12, 15
 
 
-@njit
+@lean_njit
 def push_link(
-    head: NDArray[np.int32],
-    fill: NDArray[np.uint8],
-    block: NDArray[np.int32],
-    block_next: NDArray[np.int32],
-    free_blocks: NDArray[np.int32],
+    head: NDArray[np.uint32],
+    block: NDArray[Any],
+    block_next: NDArray[np.uint32],
     counts: NDArray[np.int64],
     cell: int,
     slot: int,
 ) -> None:
-    """Add `slot` to the list of `cell`."""
-    if head[cell] == 0 or fill[cell] == BLOCK:
-        if counts[FREE_BLOCKS] > 0:
+    """Add `slot` to the list of `cell`; there must be a block left."""
+    at = whole(head[cell])
+    if at % BLOCK == 0:
+        fresh = counts[FREE_BLOCK] - 1
+        if fresh >= 0:
+            counts[FREE_BLOCK] = block_next[fresh]
             counts[FREE_BLOCKS] -= 1
-            fresh = free_blocks[counts[FREE_BLOCKS]]
         else:
-            fresh = np.int32(counts[BLOCKS])
+            fresh = counts[BLOCKS]
             counts[BLOCKS] += 1
-        block_next[fresh] = head[cell]
-        head[cell] = fresh + 1
-        fill[cell] = 0
-    block[head[cell] - 1, fill[cell]] = slot
-    fill[cell] += 1
+        block_next[fresh] = at // BLOCK
+        at = fresh * BLOCK
+    block[at] = slot
+    head[cell] = at + 1
 
 
-@njit
+@lean_njit
 def drop_link(
-    head: NDArray[np.int32],
-    fill: NDArray[np.uint8],
-    block: NDArray[np.int32],
-    block_next: NDArray[np.int32],
-    free_blocks: NDArray[np.int32],
+    head: NDArray[np.uint32],
+    block: NDArray[Any],
+    block_next: NDArray[np.uint32],
     counts: NDArray[np.int64],
     cell: int,
     slot: int,
 ) -> None:
     """Remove `slot` from the list of `cell`, where it must be."""
-    first = head[cell] - 1
-    at, n = first, np.int64(fill[cell])
-    while True:
-        place = -1
-        for i in range(n):
-            if block[at, i] == slot:
-                place = i
-                break
-        if place >= 0:
-            break
-        at, n = block_next[at] - 1, np.int64(BLOCK)
-    fill[cell] -= 1
-    block[at, place] = block[first, fill[cell]]
-    if fill[cell] == 0:
-        head[cell] = block_next[first]
-        fill[cell] = BLOCK if head[cell] != 0 else 0
-        free_blocks[counts[FREE_BLOCKS]] = first
-        counts[FREE_BLOCKS] += 1
+    last = whole(head[cell]) - 1
+    first = last // BLOCK
+    start, at = first * BLOCK, last
+    while block[at] != slot:
+        if at == start:
+            start = (whole(block_next[start // BLOCK]) - 1) * BLOCK
+            at = start + BLOCK
+        at -= 1
+    block[at] = block[last]
+    if last % BLOCK > 0:
+        head[cell] = last
+        return
+    head[cell] = block_next[first] * BLOCK
+    block_next[first] = counts[FREE_BLOCK]
+    counts[FREE_BLOCK] = first + 1
+    counts[FREE_BLOCKS] += 1

@@ -1,11 +1,14 @@
-"""The one way this project compiles a function."""
+"""The two ways this project compiles a function."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": False}
+_LEAN = _OPTIONS | {"_nrt": False}
 
 
 def njit(function: F) -> F:
@@ -13,4 +16,13 @@ def njit(function: F) -> F:
 
     `fastmath` stays off and nothing runs in parallel: a replay must give the same bits.
     """
-    return cast(F, numba.njit(nogil=True, cache=True, fastmath=False)(function))
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def lean_njit(function: F) -> F:
+    """Compile as `njit` does, without numba's own memory: for kernels of the hot path.
+
+    Such a kernel cannot allocate, and no array that it hands on or cuts a row from is counted:
+    with counting, a step through the temporal memory takes twice as long.
+    """
+    return cast(F, numba.njit(**_LEAN)(function))

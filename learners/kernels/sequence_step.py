@@ -19,15 +19,16 @@ from learners.kernels.decoder import (
     rescale_decoder,
 )
 from learners.kernels.encoders import encode_event
-from learners.kernels.jit import njit
+from learners.kernels.jit import lean_njit
 from learners.kernels.segments import Memory
 from learners.kernels.sorting import sort_first
 from learners.kernels.spatial_pooler import Pooler, pooler_infer, pooler_learn
-from learners.kernels.temporal_memory import memory_step, predicted_cells, reset_memory
+from learners.kernels.temporal_memory import ROOM, lack, memory_step, predicted_cells, reset_memory
 
 PADDING = 0.2
 STEPS = 130
 BURST_RATE = 0.01
+NO_ROOM = -1.0
 FIRST_SURE = 16
 LARGEST = np.finfo(np.float64).max / 4  # a range may then be as wide as it likes
 
@@ -50,7 +51,7 @@ class Scale(NamedTuple):
     forecast: NDArray[np.float64]  # [H, 3] scratch: this event's forecasts
 
 
-@njit
+@lean_njit
 def resolution_of(low: float, high: float) -> float:
     """Return the width of a value step: the padded range / 130, above zero for a constant."""
     step = (high / STEPS - low / STEPS) * (1.0 + 2.0 * PADDING)
@@ -58,13 +59,13 @@ def resolution_of(low: float, high: float) -> float:
     return max(step, largest * 1e-12) if step > 0.0 else max(largest, 1.0) * 1e-3
 
 
-@njit
+@lean_njit
 def due(seen: int, room: int) -> bool:
     """Return whether the scale is looked at after `seen` values: 1..16, 32, ... 512, 1024, ..."""
     return seen <= FIRST_SURE or (seen < room and seen & (seen - 1) == 0) or seen % room == 0
 
 
-@njit
+@lean_njit
 def rescale(scale: Scale, decoder: Decoder) -> None:
     """Find the scale anew if the spread of the last values left it by far.
 
@@ -102,7 +103,7 @@ def rescale(scale: Scale, decoder: Decoder) -> None:
     scale.expected[:] = np.nan
 
 
-@njit
+@lean_njit
 def take_value(scale: Scale, decoder: Decoder, value: float) -> None:
     """Put a value in the ring and look at the scale when that is due."""
     room = scale.ring.shape[0]
@@ -112,7 +113,7 @@ def take_value(scale: Scale, decoder: Decoder, value: float) -> None:
         rescale(scale, decoder)
 
 
-@njit
+@lean_njit
 def look(
     scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
 ) -> tuple[int, int]:
@@ -127,7 +128,7 @@ def look(
     return hits, n_cells
 
 
-@njit
+@lean_njit
 def absorb(
     scale: Scale,
     pooler: Pooler,
@@ -151,7 +152,7 @@ def absorb(
         take_value(scale, decoder, value)
 
 
-@njit
+@lean_njit
 def sequence_look(
     scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
 ) -> float:
@@ -160,17 +161,22 @@ def sequence_look(
     return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
 
 
-@njit
+@lean_njit
 def sequence_step(
     scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
 ) -> float:
-    """Return the raw anomaly score after learning from the event."""
+    """Return the raw anomaly score after learning from the event.
+
+    NO_ROOM says that the memory first needs more room, and that nothing has changed.
+    """
+    if lack(memory, pooler.winners.shape[0]) != ROOM:
+        return NO_ROOM
     hits, n_cells = look(scale, pooler, memory, decoder, value, t)
     absorb(scale, pooler, memory, decoder, value, hits, n_cells)
     return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
 
 
-@njit
+@lean_njit
 def sequence_reset(scale: Scale, memory: Memory, decoder: Decoder) -> None:
     """Begin a new sequence: no context, no pending forecast."""
     reset_memory(memory)

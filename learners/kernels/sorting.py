@@ -4,10 +4,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from learners.kernels.jit import njit
+from learners.kernels.jit import lean_njit
 
 
-@njit
+@lean_njit
 def sift_down(keys: NDArray[Any], at: int, n: int) -> None:
     """Restore the heap keys[:n] below `at`."""
     key = keys[at]
@@ -22,7 +22,7 @@ def sift_down(keys: NDArray[Any], at: int, n: int) -> None:
     keys[at] = key
 
 
-@njit
+@lean_njit
 def sort_first(keys: NDArray[Any], n: int) -> None:
     """Sort keys[:n] in ascending order (heapsort: no worst case, no recursion)."""
     for at in range(n // 2 - 1, -1, -1):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.jit import njit
+from learners.kernels.jit import lean_njit
 from learners.kernels.random import below, next_u64
 
 FULL = 65_535
@@ -36,7 +36,7 @@ class Pooler(NamedTuple):
     winners: NDArray[np.int32]  # [k] sorted
 
 
-@njit
+@lean_njit
 def popcount(x: np.uint64) -> np.uint64:
     """Return the number of ones in a 64-bit word (Warren, Hacker's Delight, 5-1)."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -45,7 +45,7 @@ def popcount(x: np.uint64) -> np.uint64:
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit
+@lean_njit
 def draw_pool(
     rng: NDArray[np.uint64],
     pool: NDArray[np.uint8],
@@ -72,7 +72,7 @@ def draw_pool(
                 permanence[column, order[i]] = 1 + below(rng, connected - 1)
 
 
-@njit
+@lean_njit
 def pack_column(pooler: Pooler, column: int) -> None:
     """Rebuild the packed connected bits of one column."""
     inputs = pooler.permanence.shape[1]
@@ -85,14 +85,14 @@ def pack_column(pooler: Pooler, column: int) -> None:
         pooler.connected[column, w] = word
 
 
-@njit
+@lean_njit
 def pack_columns(pooler: Pooler) -> None:
     """Rebuild the packed connected bits of every column."""
     for column in range(pooler.permanence.shape[0]):
         pack_column(pooler, column)
 
 
-@njit
+@lean_njit
 def compute_overlaps(bits: NDArray[np.uint8], pooler: Pooler) -> None:
     """Count, for each column, its connected inputs that are on."""
     pooler.words[:] = 0
@@ -105,7 +105,7 @@ def compute_overlaps(bits: NDArray[np.uint8], pooler: Pooler) -> None:
         pooler.overlap[column] = total
 
 
-@njit
+@lean_njit
 def take_largest(scores: NDArray[np.float32], winners: NDArray[np.int32]) -> None:
     """Put where the largest scores are in `winners`, sorted; `scores` loses them."""
     for _ in range(winners.shape[0]):
@@ -121,7 +121,7 @@ def take_largest(scores: NDArray[np.float32], winners: NDArray[np.int32]) -> Non
             at += 1
 
 
-@njit
+@lean_njit
 def choose_winners(pooler: Pooler) -> None:
     """Take the k columns of largest (boosted) overlap, the higher index on a tie."""
     overlap, winners = pooler.overlap, pooler.winners
@@ -151,14 +151,14 @@ def choose_winners(pooler: Pooler) -> None:
             winners[at] = column
 
 
-@njit
+@lean_njit
 def pooler_infer(bits: NDArray[np.uint8], pooler: Pooler) -> None:
     """Put the active columns of `bits` in `pooler.winners`; nothing but scratch changes."""
     compute_overlaps(bits, pooler)
     choose_winners(pooler)
 
 
-@njit
+@lean_njit
 def pooler_learn(bits: NDArray[np.uint8], pooler: Pooler) -> None:
     """Move the winners' permanences toward `bits`; an input without any bit teaches nothing."""
     increment, decrement = pooler.settings[0], pooler.settings[1]
@@ -180,7 +180,7 @@ def pooler_learn(bits: NDArray[np.uint8], pooler: Pooler) -> None:
         update_boost(pooler)
 
 
-@njit
+@lean_njit
 def update_boost(pooler: Pooler) -> None:
     """Track how often columns win over 1000 events; boost = exp(strength (density - duty))."""
     columns = pooler.duty.shape[0]

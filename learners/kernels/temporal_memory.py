@@ -1,32 +1,36 @@
 """Temporal memory: which cells of the active columns fire, and what they predict next.
 
-What a step does never depends on the order inside the inverted lists: segments are sorted by
-(cell, slot) before anything looks at them. So the lists can be rebuilt from the synapses.
+What a step does never depends on the order inside the inverted lists, nor on how much room the
+arrays have: segments are looked at in the order of their slots. So both can be made anew.
 Source: Cui, Ahmad and Hawkins 2016, section 2, with growth in predicted columns.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.inverted_lists import BLOCK
-from learners.kernels.jit import njit
+from learners.kernels.bits import any_bit, bits_from, clear_bit, has_bit, lowest_bit, set_bit, whole
+from learners.kernels.inverted_lists import BLOCK, BLOCKS, FREE_BLOCKS
+from learners.kernels.jit import lean_njit
 from learners.kernels.segments import (
     ACTIVATION,
     ACTIVE,
+    AGES,
     CELLS,
     CONNECTED,
     DECREMENT,
+    FREE,
     INCREMENT,
     ITERATION,
     MATCH,
     MATCHING,
+    MAX_SEGMENTS,
     NEW_SYNAPSES,
-    NEXT_ACTIVE,
     NEXT_WINNERS,
     PREDICTING,
     PUNISHMENT,
     SLOTS,
-    TOUCHED,
     WINNERS,
     Memory,
     adapt_segment,
@@ -35,25 +39,34 @@ from learners.kernels.segments import (
     least_used_cell,
     link,
 )
-from learners.kernels.sorting import sort_first
+
+PAGE = 64  # segments whose counts are looked at together
+ROOM, NO_SEGMENT, NO_BLOCK = 0, 1, 2
 
 
-@njit
-def key_slot(key: int) -> int:
-    """Return the slot in a sort key."""
-    return key & 0xFFFFFFFF
+@lean_njit
+def lack(m: Memory, n_columns: int) -> int:
+    """Return what a step with so many active columns might run out of: ROOM is nothing.
+
+    A column makes one segment at most. A cell that won at the last step gets at most one synapse
+    from each segment that learns, those that predict and one of each bursting column.
+    """
+    slots, blocks = m.seg_cell.shape[0], m.block_next.shape[0]
+    left = slots - m.counts[SLOTS] + m.counts[FREE]
+    if left < n_columns and slots < m.settings[MAX_SEGMENTS]:
+        return NO_SEGMENT
+    learning = m.counts[PREDICTING] + n_columns
+    needed = m.counts[WINNERS] * ((learning + BLOCK - 1) // BLOCK)
+    most = m.settings[MAX_SEGMENTS] * m.syn_cell.shape[1] // BLOCK + m.cell_n.shape[0]
+    if blocks - m.counts[BLOCKS] + m.counts[FREE_BLOCKS] < needed and blocks < most:
+        return NO_BLOCK
+    return ROOM
 
 
-@njit
-def key_cell(key: int) -> int:
-    """Return the cell in a sort key."""
-    return key >> 32
-
-
-@njit
+@lean_njit
 def learn_on(m: Memory, slot: int) -> None:
     """Reinforce a segment and let it grow to the wanted number of active synapses."""
-    seen = np.int64(m.potential[slot])
+    seen = whole(m.potential[slot])
     if seen == 0:
         return  # destroyed, or destroyed and reused, earlier in this step
     adapt_segment(m, slot, m.settings[INCREMENT], m.settings[DECREMENT])
@@ -61,178 +74,206 @@ def learn_on(m: Memory, slot: int) -> None:
         grow_synapses(m, slot, m.settings[NEW_SYNAPSES] - seen)
 
 
-@njit
-def activate_predicted(m: Memory, start: int, stop: int, learn: bool) -> None:
-    """Activate the owners of predicting[start:stop], all in one column (eq. 1, first case)."""
-    last = -1
-    for i in range(start, stop):
-        cell = key_cell(m.predicting[i])
-        if cell != last:
-            m.next_active[m.counts[NEXT_ACTIVE]] = cell
-            m.counts[NEXT_ACTIVE] += 1
-            m.next_winners[m.counts[NEXT_WINNERS]] = cell
-            m.counts[NEXT_WINNERS] += 1
-            last = cell
-        if learn:
-            learn_on(m, key_slot(m.predicting[i]))
+@lean_njit
+def add_winner(m: Memory, cell: int) -> None:
+    """Make a cell one of the winners of this step."""
+    m.next_winners[m.counts[NEXT_WINNERS]] = cell
+    m.counts[NEXT_WINNERS] += 1
 
 
-@njit
-def burst(m: Memory, column: int, start: int, stop: int, learn: bool) -> int:
-    """Activate every cell of `column` and return its winner (eq. 1, second case, and eq. 5).
+@lean_njit
+def activate_predicted(m: Memory, column: int, start: int, stop: int, learn: bool) -> None:
+    """Make the predicted cells of `column` win, and their active segments learn (eq. 1 and 3).
 
-    matching[start:stop] are the column's matching segments.
+    grouped[start:stop] are the column's matching segments.
     """
     cells = m.settings[CELLS]
-    for cell in range(column * cells, column * cells + cells):
-        m.next_active[m.counts[NEXT_ACTIVE]] = cell
-        m.counts[NEXT_ACTIVE] += 1
-    best, best_seen = -1, np.int64(0)
+    if learn:
+        for i in range(start, stop):
+            if m.grouped[i] & 1:
+                learn_on(m, whole(m.grouped[i] >> 1))
+    for first in range(column * cells, (column + 1) * cells, 64):
+        found = bits_from(m.is_predicted, first, min(64, (column + 1) * cells - first))
+        while found != 0:
+            add_winner(m, first + lowest_bit(found))
+            found &= found - np.uint64(1)
+
+
+@lean_njit
+def burst(m: Memory, column: int, start: int, stop: int, learn: bool) -> None:
+    """Find the winner of a column that nothing predicted, and let it learn (eq. 1 and 5).
+
+    grouped[start:stop] are the column's matching segments.
+    """
+    best, best_seen = whole(-1), whole(0)
     for i in range(start, stop):
-        slot = key_slot(m.matching[i])
+        slot = whole(m.grouped[i] >> 1)
         if m.potential[slot] > best_seen:
-            best, best_seen = slot, np.int64(m.potential[slot])
+            best, best_seen = slot, whole(m.potential[slot])
     if best >= 0:
-        cell = m.seg_cell[best]
+        add_winner(m, m.seg_cell[best])
         if learn:
             learn_on(m, best)
-        return cell  # type: ignore[no-any-return]
+        return
     cell = least_used_cell(m, column)
+    add_winner(m, cell)
     if learn and m.counts[WINNERS] > 0:
         slot = create_segment(m, cell)
         grow_synapses(m, slot, m.settings[NEW_SYNAPSES])
-    return cell
 
 
-@njit
-def punish(m: Memory, slot: int) -> None:
-    """Weaken a segment that matched in a column that stayed silent (eq. 4)."""
-    if m.potential[slot] > 0:
-        adapt_segment(m, slot, -m.settings[PUNISHMENT], m.settings[PUNISHMENT] * 0)
+@lean_njit
+def group_matching(m: Memory, columns: NDArray[np.int32]) -> None:
+    """Sort the matching segments of active columns by column; each group in order of slots."""
+    cells = m.settings[CELLS]
+    for i in range(columns.shape[0]):
+        m.place[columns[i]] = i + 1
+        m.group_end[i] = 0
+    for i in range(m.counts[MATCHING]):
+        at = whole(m.place[m.seg_cell[m.matching[i] >> 1] // cells])
+        if at > 0:
+            m.group_end[at - 1] += 1
+    total = whole(0)
+    for i in range(columns.shape[0]):
+        total += m.group_end[i]
+        m.group_end[i] = total - m.group_end[i]
+    for i in range(m.counts[MATCHING]):
+        at = whole(m.place[m.seg_cell[m.matching[i] >> 1] // cells])
+        if at > 0:
+            m.grouped[m.group_end[at - 1]] = m.matching[i]
+            m.group_end[at - 1] += 1
 
 
-@njit
-def column_end(m: Memory, keys: NDArray[np.int64], start: int, n: int, column: int) -> int:
-    """Return the first place from `start` in sorted `keys` that lies beyond `column`."""
-    limit = (column + 1) * m.settings[CELLS]
-    while start < n and key_cell(keys[start]) < limit:
-        start += 1
-    return start
+@lean_njit
+def punish_silent(m: Memory) -> None:
+    """Weaken the segments that matched in columns that stayed silent (eq. 4)."""
+    cells, punishment = m.settings[CELLS], m.settings[PUNISHMENT]
+    for i in range(m.counts[MATCHING]):
+        slot = whole(m.matching[i] >> 1)
+        if m.place[m.seg_cell[slot] // cells] == 0:
+            adapt_segment(m, slot, -punishment, 0)
 
 
-@njit
+@lean_njit
 def activate_cells(m: Memory, columns: NDArray[np.int32], learn: bool) -> None:
     """Turn sorted active columns into active and winner cells, and learn from the last step."""
-    m.counts[NEXT_ACTIVE] = 0
+    cells = m.settings[CELLS]
     m.counts[NEXT_WINNERS] = 0
-    n_predicting, n_matching = m.counts[PREDICTING], m.counts[MATCHING]
-    teach_silence = learn and m.settings[PUNISHMENT] > 0
-    a = s = 0
-    for column in columns:
-        a = column_end(m, m.predicting, a, n_predicting, column - 1)
-        a_stop = column_end(m, m.predicting, a, n_predicting, column)
-        silent = s
-        s = column_end(m, m.matching, s, n_matching, column - 1)
-        if teach_silence:
-            for i in range(silent, s):
-                punish(m, key_slot(m.matching[i]))
-        s_stop = column_end(m, m.matching, s, n_matching, column)
-        if a_stop > a:
-            activate_predicted(m, a, a_stop, learn)
+    group_matching(m, columns)
+    if learn and m.settings[PUNISHMENT] > 0:
+        punish_silent(m)
+    start = whole(0)
+    for i in range(columns.shape[0]):
+        column, stop = whole(columns[i]), whole(m.group_end[i])
+        if any_bit(m.is_predicted, column * cells, (column + 1) * cells):
+            activate_predicted(m, column, start, stop, learn)
         else:
-            winner = burst(m, column, s, s_stop, learn)
-            m.next_winners[m.counts[NEXT_WINNERS]] = winner
-            m.counts[NEXT_WINNERS] += 1
-        a, s = a_stop, s_stop
-    if teach_silence:
-        for i in range(s, n_matching):
-            punish(m, key_slot(m.matching[i]))
-    install_cells(m)
+            burst(m, column, start, stop, learn)
+        m.place[column] = 0
+        start = stop
+    install_cells(m, columns)
 
 
-@njit
-def install_cells(m: Memory) -> None:
-    """Make the next active and winner cells the last ones."""
+@lean_njit
+def install_cells(m: Memory, columns: NDArray[np.int32]) -> None:
+    """Make the cells of `columns` active, the predicted ones or else all, and the winners win."""
     for i in range(m.counts[ACTIVE]):
-        m.is_active[m.active[i]] = 0
+        clear_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
-        m.is_winner[m.winners[i]] = 0
-    m.counts[ACTIVE] = m.counts[NEXT_ACTIVE]
+        clear_bit(m.is_winner, m.winners[i])
+    cells, n = m.settings[CELLS], whole(0)
+    for i in range(columns.shape[0]):
+        first = whole(columns[i]) * cells
+        bursts = not any_bit(m.is_predicted, first, first + cells)
+        for cell in range(first, first + cells):
+            m.active[n] = cell
+            n += bursts or has_bit(m.is_predicted, cell)
+    m.counts[ACTIVE] = n
     m.counts[WINNERS] = m.counts[NEXT_WINNERS]
     for i in range(m.counts[ACTIVE]):
-        m.active[i] = m.next_active[i]
-        m.is_active[m.active[i]] = 1
+        set_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
         m.winners[i] = m.next_winners[i]
-        m.is_winner[m.winners[i]] = 1
+        set_bit(m.is_winner, m.winners[i])
 
 
-@njit
-def count_potential(m: Memory) -> None:
-    """Count, for each segment, its synapses on active cells; remember which were touched."""
-    for i in range(m.counts[TOUCHED]):
-        m.potential[m.touched[i]] = 0
-    touched = 0
-    for i in range(m.counts[ACTIVE]):
-        cell = m.active[i]
-        at, n = m.link_head[cell] - 1, np.int64(m.link_fill[cell])
-        while at >= 0:
-            for j in range(n):
-                slot = m.block[at, j]
-                if m.potential[slot] == 0:
-                    m.touched[touched] = slot
-                    touched += 1
-                m.potential[slot] += 1
-            at, n = m.block_next[at] - 1, np.int64(BLOCK)
-    m.counts[TOUCHED] = touched
+@lean_njit
+def count_potential(
+    active: NDArray[np.uint32],
+    head: NDArray[np.uint32],
+    block: NDArray[Any],
+    block_next: NDArray[np.uint32],
+    potential: NDArray[np.uint8],
+) -> None:
+    """Add to the count of each segment its synapses on `active` cells."""
+    for i in range(active.shape[0]):
+        stop = whole(head[active[i]])
+        while stop > 0:
+            start = (stop - 1) // BLOCK * BLOCK
+            for at in range(start, stop):
+                potential[block[at]] += np.uint8(1)
+            stop = whole(block_next[start // BLOCK]) * BLOCK
 
 
-@njit
+@lean_njit
+def connected_count(m: Memory, slot: int) -> int:
+    """Return how many connected synapses of a segment lie on active cells (eq. 2)."""
+    threshold, n = m.settings[CONNECTED], whole(0)
+    for j in range(whole(m.seg_n[slot])):
+        n += (m.syn_perm[slot, j] >= threshold) * has_bit(m.is_active, m.syn_cell[slot, j])
+    return n
+
+
+@lean_njit
 def activate_dendrites(m: Memory, learn: bool) -> None:
     """Find the segments that the active cells match and activate (eq. 2)."""
-    count_potential(m)
-    n_predicting = n_matching = 0
-    threshold = m.settings[CONNECTED]
-    for i in range(m.counts[TOUCHED]):
-        slot = m.touched[i]
-        if m.potential[slot] < m.settings[MATCH]:
+    slots, threshold = m.counts[SLOTS], m.settings[MATCH]
+    m.is_predicted[:] = 0
+    m.potential[:slots] = 0
+    count_potential(m.active[: m.counts[ACTIVE]], m.link_head, m.block, m.block_next, m.potential)
+    n = predicting = whole(0)
+    for start in range(0, slots, PAGE):
+        most = np.uint8(0)
+        for slot in range(start, start + PAGE):
+            most = max(most, m.potential[slot])
+        if most < threshold:
             continue
-        key = (np.int64(m.seg_cell[slot]) << 32) | slot
-        m.matching[n_matching] = key
-        n_matching += 1
-        connected = 0
-        for j in range(np.int64(m.seg_n[slot])):
-            connected += m.syn_perm[slot, j] >= threshold and m.is_active[m.syn_cell[slot, j]]
-        if connected >= m.settings[ACTIVATION]:
-            m.predicting[n_predicting] = key
-            n_predicting += 1
-            if learn:
-                m.seg_used[slot] = m.counts[ITERATION]
-    sort_first(m.predicting, n_predicting)
-    sort_first(m.matching, n_matching)
-    m.counts[PREDICTING] = n_predicting
-    m.counts[MATCHING] = n_matching
-    if learn:
-        m.counts[ITERATION] += 1
+        for slot in range(start, min(start + PAGE, slots)):
+            if m.potential[slot] < threshold:
+                continue
+            active = connected_count(m, slot) >= m.settings[ACTIVATION]
+            m.matching[n] = 2 * slot + active
+            n += 1
+            if active:
+                predicting += 1
+                set_bit(m.is_predicted, m.seg_cell[slot])
+                if learn:
+                    m.seg_used[slot] = m.counts[ITERATION] & AGES
+    m.counts[MATCHING] = n
+    m.counts[PREDICTING] = predicting
+    m.counts[ITERATION] += learn
 
 
-@njit
+@lean_njit
 def memory_step(m: Memory, columns: NDArray[np.int32], learn: bool) -> None:
     """Take in the sorted active columns of one event and predict those of the next."""
     activate_cells(m, columns, learn)
     activate_dendrites(m, learn)
 
 
-@njit
+@lean_njit
 def reset_memory(m: Memory) -> None:
     """Begin a new sequence: nothing is active, nothing is predicted."""
-    m.counts[NEXT_ACTIVE] = 0
-    m.counts[NEXT_WINNERS] = 0
-    install_cells(m)
+    for i in range(m.counts[ACTIVE]):
+        clear_bit(m.is_active, m.active[i])
+    for i in range(m.counts[WINNERS]):
+        clear_bit(m.is_winner, m.winners[i])
+    m.counts[ACTIVE] = 0
+    m.counts[WINNERS] = 0
     activate_dendrites(m, False)
 
 
-@njit
+@lean_njit
 def predicted_cells(
     m: Memory, columns: NDArray[np.int32], cells: NDArray[np.int32], per_column: int
 ) -> tuple[int, int]:
@@ -241,71 +282,61 @@ def predicted_cells(
     Returns how many of the columns were predicted, and how many cells stand in `cells`: those
     that predicted an active column, except in a column where more than `per_column` did.
     """
-    n_predicting = m.counts[PREDICTING]
-    a = hits = n = 0
-    for column in columns:
-        a = column_end(m, m.predicting, a, n_predicting, column - 1)
-        stop = column_end(m, m.predicting, a, n_predicting, column)
-        if stop == a:
+    size = m.settings[CELLS]
+    hits = n = whole(0)
+    for i in range(columns.shape[0]):
+        first = whole(columns[i]) * size
+        if not any_bit(m.is_predicted, first, first + size):
             continue
         hits += 1
-        found, last = 0, -1
-        for i in range(a, stop):
-            cell = key_cell(m.predicting[i])
-            if cell == last:
-                continue
-            if found < per_column:
-                cells[n + found] = cell
-            found += 1
-            last = cell
+        found = whole(0)
+        for cell in range(first, first + size):
+            if has_bit(m.is_predicted, cell):
+                if found < per_column:
+                    cells[n + found] = cell
+                found += 1
         if found <= per_column:
             n += found
-        a = stop
     return hits, n
 
 
-@njit
+@lean_njit
 def count_predicted_columns(m: Memory) -> int:
     """Return how many columns are predicted for the next event."""
-    n, last = 0, -1
-    for i in range(m.counts[PREDICTING]):
-        column = key_cell(m.predicting[i]) // m.settings[CELLS]
-        n += column != last
-        last = column
+    n, cells = whole(0), m.settings[CELLS]
+    for column in range(m.place.shape[0]):
+        n += any_bit(m.is_predicted, column * cells, (column + 1) * cells)
     return n
 
 
-@njit
+@lean_njit
 def rebuild_links(m: Memory) -> None:
     """Rebuild the lists of every cell from segments, active and winner cells, all checked."""
     for slot in range(m.counts[SLOTS]):
-        if m.seg_n[slot] == 0:
-            continue
-        cell = m.seg_cell[slot]
-        m.seg_next[slot] = m.cell_head[cell]
-        m.cell_head[cell] = slot + 1
-        m.cell_n[cell] += 1
-        for i in range(np.int64(m.seg_n[slot])):
+        if m.seg_n[slot] > 0:
+            m.cell_n[m.seg_cell[slot]] += 1
+        for i in range(whole(m.seg_n[slot])):
             link(m, m.syn_cell[slot, i], slot)
     for i in range(m.counts[ACTIVE]):
-        m.is_active[m.active[i]] = 1
+        set_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
-        m.is_winner[m.winners[i]] = 1
+        set_bit(m.is_winner, m.winners[i])
     activate_dendrites(m, False)
 
 
-@njit
-def has_duplicates(
-    seg_n: NDArray[np.uint16],
-    syn_cell: NDArray[np.unsignedinteger],
-    stamp: NDArray[np.int32],
-) -> bool:
-    """Return whether some segment has two synapses on one cell; `stamp` is zeros, int32[C]."""
+@lean_njit
+def has_duplicates(seg_n: NDArray[np.uint8], syn_cell: NDArray[Any], marked: Any) -> bool:
+    """Return whether a segment has two synapses on one cell; `marked` is scratch, bits [C]."""
     at = 0
     for slot in range(seg_n.shape[0]):
-        for _ in range(np.int64(seg_n[slot])):
-            if stamp[syn_cell[at]] == slot + 1:
-                return True
-            stamp[syn_cell[at]] = slot + 1
-            at += 1
+        stop = at + whole(seg_n[slot])
+        twice = False
+        for i in range(at, stop):
+            twice |= has_bit(marked, syn_cell[i]) == 1
+            set_bit(marked, syn_cell[i])
+        for i in range(at, stop):
+            clear_bit(marked, syn_cell[i])
+        if twice:
+            return True
+        at = stop
     return False

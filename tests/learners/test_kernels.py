@@ -17,8 +17,10 @@ from learners.kernels import likelihood as likelihood_kernels
 from learners.kernels import random as random_kernels
 from learners.kernels import rolling as rolling_kernels
 from learners.kernels import segments
+from learners.kernels.bits import popcount
+from learners.kernels.inverted_lists import BLOCKS, FREE_BLOCKS
 from learners.kernels.sorting import sort_first
-from learners.kernels.spatial_pooler import pooler_learn, popcount
+from learners.kernels.spatial_pooler import pooler_learn
 from learners.spatial_pooler import SpatialPooler
 from learners.temporal_memory import TemporalMemory
 from tests import naive
@@ -133,14 +135,15 @@ def check_lists(tm: TemporalMemory) -> None:
     got: Counter[tuple[int, int]] = Counter()
     blocks = 0
     for cell, head in enumerate(m.link_head):
-        at, n = int(head) - 1, int(m.link_fill[cell])
-        while at >= 0:
-            got.update((cell, int(slot)) for slot in m.block[at, :n])
-            at, n = int(m.block_next[at]) - 1, 8
+        stop = int(head)
+        while stop > 0:
+            start = (stop - 1) // 8 * 8
+            got.update((cell, int(slot)) for slot in m.block[start:stop])
+            stop = 8 * int(m.block_next[start // 8])
             blocks += 1
     assert got == want
     assert sum(want.values()) == tm.synapses
-    assert blocks == m.counts[11] - m.counts[12]
+    assert blocks == m.counts[BLOCKS] - m.counts[FREE_BLOCKS]
     owned = Counter(int(m.seg_cell[s]) for s in np.flatnonzero(m.seg_n))
     assert all(m.cell_n[cell] == owned[cell] for cell in range(len(m.cell_n)))
 

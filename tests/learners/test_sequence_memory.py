@@ -279,7 +279,7 @@ def test_silly_parameters_are_refused(params: dict[str, Any]) -> None:
 
 HOSTILE: list[tuple[str, Any]] = [
     ("memory_syn_cell", 60_000),
-    ("memory_seg_cell", -1),
+    ("memory_seg_cell", 60_000),
     ("memory_seg_n", 17),
     ("memory_active", 2048),
     ("memory_winners", -5),
