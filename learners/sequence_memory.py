@@ -19,6 +19,7 @@ from learners.base import (
     StateError,
     Target,
 )
+from learners.binary_pooler import BinaryPooler
 from learners.decoder import Decoder
 from learners.encoders import DateEncoder
 from learners.kernels import sequence_step as kernels
@@ -34,7 +35,6 @@ from learners.parameters import (
     with_prefix,
     without_prefix,
 )
-from learners.spatial_pooler import SpatialPooler
 from learners.temporal_memory import TemporalMemory
 
 RING = 512
@@ -64,8 +64,8 @@ class SequenceMemory(Learner):
         Learning and forgetting.
     new_synapses, max_synapses, max_segments_per_cell, max_segments, eviction
         Size. With the default caps the whole learner never exceeds about 40 MB.
-    potential, pooler_increment, pooler_decrement, pooler_connected, boost
-        Of the spatial pooler; see `SpatialPooler`.
+    potential, pooler_connect, pooler_disconnect, boost
+        Of the spatial pooler; see `BinaryPooler`.
     value_bits, value_on_bits
         n and w of the value's code.
     time_of_day, day_of_week, weekend
@@ -105,9 +105,8 @@ class SequenceMemory(Learner):
         max_segments: int = 65_536,
         eviction: str = "least_useful",
         potential: float = 0.8,
-        pooler_increment: float = 0.003,
-        pooler_decrement: float = 0.0005,
-        pooler_connected: float = 0.2,
+        pooler_connect: float = 0.01,
+        pooler_disconnect: float = 0.0007,
         boost: float = 0.0,
         value_bits: int = 400,
         value_on_bits: int = 21,
@@ -158,9 +157,8 @@ class SequenceMemory(Learner):
         self.max_segments = max_segments
         self.eviction = eviction
         self.potential = potential
-        self.pooler_increment = pooler_increment
-        self.pooler_decrement = pooler_decrement
-        self.pooler_connected = pooler_connected
+        self.pooler_connect = pooler_connect
+        self.pooler_disconnect = pooler_disconnect
         self.boost = boost
         self.value_bits = value_bits
         self.value_on_bits = value_on_bits
@@ -197,14 +195,13 @@ class SequenceMemory(Learner):
             active_columns=self.active_columns,
             seed=self.seed,
         )
-        self._pooler = SpatialPooler(
+        self._pooler = BinaryPooler(
             inputs=inputs,
             columns=self.columns,
             active_columns=self.active_columns,
             potential=self.potential,
-            increment=self.pooler_increment,
-            decrement=self.pooler_decrement,
-            connected=self.pooler_connected,
+            connect=self.pooler_connect,
+            disconnect=self.pooler_disconnect,
             boost=self.boost,
             seed=self.seed,
         )
@@ -237,7 +234,7 @@ class SequenceMemory(Learner):
         inputs = _code_bits(layout)
         return (
             TemporalMemory.memory_bytes(**p)
-            + SpatialPooler.memory_bytes(inputs, p["columns"], k)
+            + BinaryPooler.memory_bytes(inputs, p["columns"], k)
             + Decoder.memory_bytes(
                 p["columns"], cells, k, p["horizons"], p["decoder_buckets"], p["decoder_rows"]
             )
@@ -328,7 +325,7 @@ class SequenceMemory(Learner):
             getattr(self._scale, name)[...] = own[name]
         self._feature = feature
 
-    def _parts(self) -> tuple[tuple[str, TemporalMemory | SpatialPooler | Decoder], ...]:
+    def _parts(self) -> tuple[tuple[str, TemporalMemory | BinaryPooler | Decoder], ...]:
         return (
             ("memory_", self._memory),
             ("pooler_", self._pooler),

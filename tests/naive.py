@@ -59,9 +59,8 @@ def winners(
     return sorted(ranked[-k:])
 
 
-def pooler_learn(
+def move_permanences(
     bits: NDArray[np.uint8],
-    pool: NDArray[np.uint8],
     permanence: NDArray[np.uint16],
     columns: Sequence[int],
     increment: int,
@@ -71,10 +70,35 @@ def pooler_learn(
     if bits.any():
         for column in columns:
             for i, bit in enumerate(bits):
-                if pool[column, i]:
+                if after[column, i] > 0:
                     moved = after[column, i] + (increment if bit else -decrement)
-                    after[column, i] = min(max(moved, 0), 65_535)
+                    after[column, i] = min(max(moved, 1), 65_535)
     return after.astype(np.uint16)
+
+
+def pooler_learn(
+    bits: NDArray[np.uint8],
+    pool: set[tuple[int, int]],
+    connected: set[tuple[int, int]],
+    columns: Sequence[int],
+    connect: float,
+    disconnect: float,
+    random: Random,
+) -> None:
+    """Change the connected pairs of input and column, of which `pool` holds all there can be."""
+
+    def times(expected: float) -> int:
+        return math.floor(expected + (random.next_u64() >> 11) / 2**53)
+
+    on = [i for i, bit in enumerate(bits) if bit]
+    off = [i for i, bit in enumerate(bits) if not bit]
+    if not on:
+        return
+    for _ in range(times(connect * len(on) * len(columns))):
+        pair = on[random.below(len(on))], columns[random.below(len(columns))]
+        connected |= {pair} & pool
+    for _ in range(times(disconnect * len(off) * len(columns))):
+        connected -= {(off[random.below(len(off))], columns[random.below(len(columns))])}
 
 
 class Segment:

@@ -66,6 +66,14 @@ def clear_bit(words: Words, i: int) -> None:
 
 
 @lean_njit
+def set_first(words: Words, n: int) -> None:
+    """Make the set that of 0 ... n - 1."""
+    words[:] = 0
+    for i in range(n):
+        set_bit(words, i)
+
+
+@lean_njit
 def bits_from(words: Words, start: int, n: int) -> Any:
     """Return the bits start ... start + n - 1, n at most 64, of words that have one to spare."""
     offset = np.uint64(start & 63)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learners.binary_pooler import BinaryPooler
 from learners.decoder import Decoder
 from learners.kernels import decoder as decoder_kernels
 from learners.kernels import likelihood as likelihood_kernels
@@ -20,7 +21,7 @@ from learners.kernels import segments
 from learners.kernels.bits import popcount
 from learners.kernels.inverted_lists import BLOCKS, FREE_BLOCKS
 from learners.kernels.sorting import sort_first
-from learners.kernels.spatial_pooler import pooler_learn
+from learners.kernels.spatial_pooler import move_permanences, pooler_learn
 from learners.spatial_pooler import SpatialPooler
 from learners.temporal_memory import TemporalMemory
 from tests import naive
@@ -68,17 +69,42 @@ def test_spatial_pooler(inputs: int) -> None:
     pooler = SpatialPooler(inputs, columns=32, active_columns=5, increment=0.05, decrement=0.01)
     a = pooler.arrays
     draw = np.random.default_rng(3)
-    assert (a.pool.sum(axis=1) == round(0.8 * inputs)).all()
+    assert ((pooler.permanence > 0).sum(axis=1) == round(0.8 * inputs)).all()
     for _ in range(60):
         bits = (draw.random(inputs) < 0.2).astype(np.uint8)
-        ref = naive.winners(bits, a.permanence, int(a.settings[2]), 5)
+        ref = naive.winners(bits, pooler.permanence, int(pooler.settings[2]), 5)
         got = pooler.compute(bits, learn=False)
         assert got.tolist() == ref
-        after = naive.pooler_learn(
-            bits, a.pool, a.permanence, ref, int(a.settings[0]), int(a.settings[1])
-        )
+        increment, decrement, _ = pooler.settings.tolist()
+        after = naive.move_permanences(bits, pooler.permanence, ref, increment, decrement)
+        move_permanences(bits, a, pooler.permanence, pooler.settings)
+        np.testing.assert_array_equal(pooler.permanence, after)
+
+
+def pairs(rows: Any) -> set[tuple[int, int]]:
+    """Return the pairs of input and column in rows of bits."""
+    bits = np.unpackbits(rows.view(np.uint8), axis=1, bitorder="little")
+    return {(int(i), int(c)) for i, c in zip(*np.nonzero(bits), strict=True)}
+
+
+@pytest.mark.parametrize(("inputs", "columns"), [(70, 32), (64, 64), (40, 100)])
+def test_binary_pooler(inputs: int, columns: int) -> None:
+    pooler = BinaryPooler(inputs, columns, 5, connect=0.2, disconnect=0.05, seed=9)
+    a = pooler.arrays
+    random, pool, connected = naive.Random(9), pairs(a.pool), pairs(a.connected)
+    assert Counter(c for _, c in pool) == dict.fromkeys(range(columns), round(0.8 * inputs))
+    assert connected < pool
+    draw = np.random.default_rng(3)
+    for _ in range(60):
+        bits = (draw.random(inputs) < draw.choice([0.0, 0.2, 0.9])).astype(np.uint8)
+        table = np.array([[(i, c) in connected for i in range(inputs)] for c in range(columns)])
+        ref = naive.winners(bits, table.astype(np.uint16), 1, 5)
+        got = pooler.compute(bits, learn=False)
+        assert got.tolist() == ref
+        naive.pooler_learn(bits, pool, connected, ref, 0.2, 0.05, random)
         pooler_learn(bits, a)
-        np.testing.assert_array_equal(a.permanence, after)
+        assert pairs(a.connected) == connected
+        assert int(a.rng[0]) == random.state
 
 
 def test_boosting_lets_more_columns_win() -> None:
@@ -86,7 +112,7 @@ def test_boosting_lets_more_columns_win() -> None:
     bits[:12] = 1
     used = {}
     for boost in (0.0, 100.0):
-        pooler = SpatialPooler(64, columns=64, active_columns=4, boost=boost)
+        pooler = BinaryPooler(64, columns=64, active_columns=4, boost=boost)
         used[boost] = {int(c) for _ in range(100) for c in pooler.compute(bits)}
     assert len(used[0.0]) == 4
     assert len(used[100.0]) > 20

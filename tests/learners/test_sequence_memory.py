@@ -293,7 +293,7 @@ HOSTILE: list[tuple[str, Any]] = [
     ("decoder_counts", -1),
     ("decoder_column_weight", math.nan),
     ("decoder_edges", 0.0),
-    ("pooler_change", 1),
+    ("pooler_flipped", 2**64 - 1),
     ("state", math.inf),
     ("ring", math.nan),
     ("seen", -1),
