@@ -27,7 +27,7 @@ def forecasts(series: Series, seed: int) -> Made:
         x = {"passenger_count": value}
         for forecast in learner.predict(x, t).forecast:
             middle[i], lower[i], upper[i] = forecast.value, forecast.lower, forecast.upper
-            masses[i] = mass(learner._decoder)
+            masses[i] = mass(learner._forecaster.decoder)
         learner.learn_one(x, None, t)
     return Made(middle, masses, lower, upper)
 
@@ -36,5 +36,5 @@ def mass(decoder: Decoder) -> Floats:
     """Return the probabilities of the 22 buckets by the decoder's own, even inside each."""
     d = decoder.arrays
     own = d.edges[0] + d.edges[1] * np.arange(len(d.bucket_value) + 1)
-    below = np.interp(bucket_edges(), own, np.concatenate([[0.0], np.cumsum(d.score)]))
+    below = np.interp(bucket_edges(), own, np.concatenate([[0.0], np.cumsum(d.mass[0])]))
     return np.diff(below, prepend=0.0, append=1.0)

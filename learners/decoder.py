@@ -23,47 +23,44 @@ LARGEST = float(np.finfo(np.float64).max)
 
 
 class Decoder(Stateful):
-    """Forecasts a value, `horizons` events ahead, from active columns and predicted cells.
+    """Reads a value, `horizons` events ahead, from predicted cells, the value and its time.
 
-    A softmax over value buckets for each horizon. The point forecast is the median, the band the
-    quantiles at `coverage`. It fails on values outside the buckets, which it sees as the end
-    ones, and while few buckets have been seen, for it knows no others.
+    A softmax over value buckets for each horizon; median, mean and spread of it are read. It
+    fails on values outside the buckets, which it sees as the end ones, and while few buckets have
+    been seen, for it knows no others. Features that share a row by chance blur each other: the
+    more cells have ever been predicted for each row, the more.
 
     Parameters
     ----------
-    columns, cells, active_columns
-        N, C and k.
+    active_columns
+        k, the most cells that can be read at once.
     horizons
         Events ahead, each at least 1, increasing.
     buckets, rows
-        K; how many cells may have weights of their own, first come, first served.
-    rate, coverage
-        Of the gradient step; of the band, in (0, 1).
+        K; R, rows of weights that features are hashed to.
+    rate
+        Of the gradient step, shared by the features that are on.
+    coverage
+        Of the band that the spread is read from, in (0, 1).
     """
 
     def __init__(
         self,
-        columns: int,
-        cells: int,
         active_columns: int,
         horizons: Sequence[int] = (1,),
         buckets: int = 32,
-        rows: int = 16_384,
-        rate: float = 0.02,
+        rows: int = 4096,
+        rate: float = 1.5,
         coverage: float = 0.9,
     ) -> None:
         increasing = all(a < b for a, b in itertools.pairwise(horizons))
         good = bool(horizons) and horizons[0] >= 1 and horizons[-1] <= 10_000 and increasing
         require(good, "horizons", tuple(horizons), "increasing integers in 1..10000")
         require(2 <= buckets <= 4096, "decoder_buckets", buckets, "2..4096")
-        require(0 <= rows < 2**31, "decoder_rows", rows, "0 or more")
-        require(0 < rate <= 1, "decoder_rate", rate, "in (0, 1]")
+        require(1 <= rows < 2**31, "decoder_rows", rows, "1 or more")
+        require(0 < rate <= 4, "decoder_rate", rate, "in (0, 4]")
         require(0 < coverage < 1, "coverage", coverage, "in (0, 1)")
-        self.columns = columns
-        self.cells = cells
-        self._layout = _layout(
-            columns, cells, active_columns, len(horizons), horizons[-1], buckets, rows
-        )
+        self._layout = _layout(active_columns, len(horizons), horizons[-1], buckets, rows)
         self.arrays = kernels.Decoder(**allocate(self._layout))
         self.arrays.horizons[:] = horizons
         self.arrays.settings[:] = rate, coverage
@@ -71,53 +68,42 @@ class Decoder(Stateful):
 
     @staticmethod
     def memory_bytes(
-        columns: int,
-        cells: int,
-        active_columns: int,
-        horizons: Sequence[int] = (1,),
-        buckets: int = 32,
-        rows: int = 16_384,
+        active_columns: int, horizons: Sequence[int] = (1,), buckets: int = 32, rows: int = 4096
     ) -> int:
         """Return the bytes of all arrays."""
-        return layout_bytes(
-            _layout(columns, cells, active_columns, len(horizons), max(horizons), buckets, rows)
-        )
+        return layout_bytes(_layout(active_columns, len(horizons), max(horizons), buckets, rows))
 
     def get_state(self) -> Arrays:
         """Return weights in use, patterns kept, bucket values and counters."""
         d = self.arrays
-        rows = int(d.counts[kernels.ROWS])
         state = {name: getattr(d, name).copy() for name in _WHOLE}
-        state["cell_weight"] = d.cell_weight[:rows].copy()
-        state["row_cell"] = d.row_cell[:rows].copy()
-        return state
+        used = np.flatnonzero(d.weight.any(axis=(0, 2))).astype(np.int32)
+        state["counts"][kernels.ROWS] = 0
+        return state | {"row": used, "weight": d.weight[:, used]}
 
     def check_state(self, arrays: Arrays) -> None:
         """Raise `StateError` unless `set_state` can take `arrays` safely."""
         d = self.arrays
         like: Layout = {name: self._layout[name] for name in _WHOLE}
-        like["cell_weight"] = ((-1, d.cell_weight.shape[1]), np.float32)
-        like["row_cell"] = ((-1,), np.int32)
+        like["weight"] = ((len(d.horizons), -1, d.weight.shape[2]), np.int16)
+        like["row"] = ((-1,), np.int32)
         check_state_arrays(arrays, like)
-        rows = int(arrays["counts"][kernels.ROWS])
-        require_state(0 <= rows <= len(d.row_cell), "counts", f"got {rows} rows")
-        for name in ("cell_weight", "row_cell"):
-            require_state(len(arrays[name]) == rows, name, f"expected {rows} rows")
+        row, last = arrays["row"], d.weight.shape[1] - 1
+        rows = arrays["weight"].shape[1]
+        require_state(rows == len(row), "weight", f"got {rows} rows, expected {len(row)}")
+        check_range("row", row, 0, last)
+        require_state(bool(np.all(np.diff(row) > 0)), "row", "expected sorted rows")
+        check_range("weight", arrays["weight"], -kernels.FULL, kernels.FULL)
         check_range("counts", arrays["counts"], 0, 2**62)
         check_range("learned", arrays["learned"], 0, 2**62)
-        check_range("row_cell", arrays["row_cell"], 0, self.cells - 1)
-        require_state(len(np.unique(arrays["row_cell"])) == rows, "row_cell", "a cell has two rows")
-        check_range("pattern_columns", arrays["pattern_columns"], 0, self.columns - 1)
-        check_range("pattern_cells", arrays["pattern_cells"], 0, self.cells - 1)
-        check_range("pattern_n", arrays["pattern_n"], 0, d.pattern_cells.shape[1])
+        check_range("pattern", arrays["pattern"], 0, last)
+        check_range("pattern_n", arrays["pattern_n"], 0, d.pattern.shape[1])
         check_range("bucket_seen", arrays["bucket_seen"], 0, 1)
         require_state(
             bool(arrays["bucket_seen"].any()) or not arrays["learned"].any(),
             "learned",
             "updates without any bucket seen",
         )
-        for name in ("column_weight", "cell_weight"):
-            check_range(name, arrays[name], -1e30, 1e30)
         for name in ("bucket_value", "edges"):
             check_range(name, arrays[name], -LARGEST, LARGEST)
         require_state(arrays["edges"][1] > 0, "edges", "expected a width above zero")
@@ -128,18 +114,12 @@ class Decoder(Stateful):
         d = self.arrays
         for name in _WHOLE:
             getattr(d, name)[...] = arrays[name]
-        rows = len(arrays["row_cell"])
-        d.cell_weight[:] = 0.0
-        d.cell_weight[:rows] = arrays["cell_weight"]
-        d.row_cell[:rows] = arrays["row_cell"]
-        d.cell_row[:] = 0
-        d.cell_row[arrays["row_cell"]] = np.arange(1, rows + 1)
+        d.weight[:] = 0
+        d.weight[:, arrays["row"]] = arrays["weight"]
 
 
 _WHOLE = (
-    "column_weight",
-    "pattern_columns",
-    "pattern_cells",
+    "pattern",
     "pattern_n",
     "bucket_value",
     "bucket_seen",
@@ -149,17 +129,12 @@ _WHOLE = (
 )
 
 
-def _layout(
-    columns: int, cells: int, k: int, horizons: int, farthest: int, buckets: int, rows: int
-) -> Layout:
+def _layout(k: int, horizons: int, farthest: int, buckets: int, rows: int) -> Layout:
+    features = kernels.TILES + kernels.SLOPES + k
     return {
-        "column_weight": ((columns, horizons * buckets), np.float32),
-        "cell_weight": ((rows, horizons * buckets), np.float32),
-        "cell_row": ((cells,), np.int32),
-        "row_cell": ((rows,), np.int32),
-        "pattern_columns": ((farthest, k), np.int32),
-        "pattern_cells": ((farthest, k), np.int32),
-        "pattern_n": ((farthest,), np.int32),
+        "weight": ((horizons, rows, buckets), np.int16),
+        "pattern": ((farthest + 1, features), np.int32),
+        "pattern_n": ((farthest + 1,), np.int32),
         "bucket_value": ((buckets,), np.float64),
         "bucket_seen": ((buckets,), np.uint8),
         "learned": ((horizons,), np.int64),
@@ -167,5 +142,8 @@ def _layout(
         "counts": ((2,), np.int64),
         "horizons": ((horizons,), np.int64),
         "settings": ((2,), np.float64),
-        "score": ((horizons * buckets,), np.float64),
+        "rows": ((features,), np.int32),
+        "total": ((buckets,), np.int32),
+        "mass": ((horizons, buckets), np.float64),
+        "reading": ((horizons, 3), np.float64),
     }

@@ -20,8 +20,8 @@ from learners.base import (
     Target,
 )
 from learners.binary_pooler import BinaryPooler
-from learners.decoder import Decoder
 from learners.encoders import DateEncoder
+from learners.forecaster import Forecaster
 from learners.kernels import sequence_step as kernels
 from learners.kernels.temporal_memory import count_predicted_columns
 from learners.parameters import (
@@ -73,7 +73,7 @@ class SequenceMemory(Learner):
     horizons, coverage
         Events ahead to forecast, increasing; probability of the band.
     decoder_rate, decoder_buckets, decoder_rows
-        Gradient step, value buckets, cells with weights of their own.
+        Gradient step, value buckets, rows of weights; see `Decoder`.
     feature
         Name of the feature; `None` takes the only numeric one of the first event.
     seed
@@ -85,7 +85,7 @@ class SequenceMemory(Learner):
     benchmark's `numentaTM` detector.
     """
 
-    state_schema = 2
+    state_schema = 3
 
     def __init__(
         self,
@@ -115,9 +115,9 @@ class SequenceMemory(Learner):
         weekend: bool = False,
         horizons: tuple[int, ...] = (1,),
         coverage: float = 0.9,
-        decoder_rate: float = 0.02,
+        decoder_rate: float = 1.5,
         decoder_buckets: int = 32,
-        decoder_rows: int = 16_384,
+        decoder_rows: int = 4096,
         feature: str | None = None,
         seed: int = 1,
     ) -> None:
@@ -205,9 +205,7 @@ class SequenceMemory(Learner):
             boost=self.boost,
             seed=self.seed,
         )
-        self._decoder = Decoder(
-            columns=self.columns,
-            cells=self.columns * self.cells_per_column,
+        self._forecaster = Forecaster(
             active_columns=self.active_columns,
             horizons=self.horizons,
             buckets=self.decoder_buckets,
@@ -229,15 +227,13 @@ class SequenceMemory(Learner):
     def memory_bytes(cls, **params: Any) -> int:
         """Return the most bytes that a learner with these parameters will ever hold."""
         p = {name: q.default for name, q in signature(cls).parameters.items()} | params
-        k, cells = p["active_columns"], p["columns"] * p["cells_per_column"]
+        k = p["active_columns"]
         layout = _code_layout(p["value_bits"], p["time_of_day"], p["day_of_week"], p["weekend"])
         inputs = _code_bits(layout)
         return (
             TemporalMemory.memory_bytes(**p)
             + BinaryPooler.memory_bytes(inputs, p["columns"], k)
-            + Decoder.memory_bytes(
-                p["columns"], cells, k, p["horizons"], p["decoder_buckets"], p["decoder_rows"]
-            )
+            + Forecaster.memory_bytes(k, p["horizons"], p["decoder_buckets"], p["decoder_rows"])
             + layout_bytes(_scale_layout(inputs, k, len(p["horizons"])))
         )
 
@@ -253,7 +249,7 @@ class SequenceMemory(Learner):
         value = _value(x, name)
         s = self._scale
         score = kernels.sequence_look(
-            s, self._pooler.arrays, self._memory.arrays, self._decoder.arrays, value, _time(t)
+            s, self._pooler.arrays, self._memory.arrays, self._forecaster.arrays, value, _time(t)
         )
         return self._prediction(name, score, s.expected.tolist(), s.forecast.tolist())
 
@@ -275,11 +271,11 @@ class SequenceMemory(Learner):
 
     def _step(self, value: float, t: float) -> float:
         """Learn from one event and return its score, taking more memory when it is needed."""
-        scale, pooler, decoder = self._scale, self._pooler.arrays, self._decoder.arrays
-        score = kernels.sequence_step(scale, pooler, self._memory.arrays, decoder, value, t)
+        scale, pooler, forecaster = self._scale, self._pooler.arrays, self._forecaster.arrays
+        score = kernels.sequence_step(scale, pooler, self._memory.arrays, forecaster, value, t)
         if score == kernels.NO_ROOM:
             self._memory.make_room(self.active_columns)
-            score = kernels.sequence_step(scale, pooler, self._memory.arrays, decoder, value, t)
+            score = kernels.sequence_step(scale, pooler, self._memory.arrays, forecaster, value, t)
         return score
 
     def forecast(self, horizon: int) -> list[Forecast]:
@@ -288,7 +284,7 @@ class SequenceMemory(Learner):
 
     def reset(self) -> None:
         """Begin a new sequence: no context and no pending forecast; nothing learned is lost."""
-        kernels.sequence_reset(self._scale, self._memory.arrays, self._decoder.arrays)
+        kernels.sequence_reset(self._scale, self._memory.arrays, self._forecaster.arrays)
 
     def signals(self) -> Mapping[str, float]:
         """Return sizes, evictions, how much bursts and how much is predicted."""
@@ -325,11 +321,11 @@ class SequenceMemory(Learner):
             getattr(self._scale, name)[...] = own[name]
         self._feature = feature
 
-    def _parts(self) -> tuple[tuple[str, TemporalMemory | BinaryPooler | Decoder], ...]:
+    def _parts(self) -> tuple[tuple[str, TemporalMemory | BinaryPooler | Forecaster], ...]:
         return (
             ("memory_", self._memory),
             ("pooler_", self._pooler),
-            ("decoder_", self._decoder),
+            ("forecast_", self._forecaster),
         )
 
     def _check_own(self, arrays: Arrays) -> str | None:

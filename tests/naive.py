@@ -262,30 +262,6 @@ class TemporalMemory:
         self.free.append(slot)
 
 
-class Decoder:
-    """Softmax readout for one horizon, weights in dictionaries."""
-
-    def __init__(self, buckets: int, rate: float) -> None:
-        self.buckets = buckets
-        self.rate = rate
-        self.weights: dict[tuple[str, int], NDArray[np.float64]] = {}
-        self.seen: set[int] = set()
-
-    def probabilities(self, rows: Sequence[tuple[str, int]]) -> NDArray[np.float64]:
-        score = sum((self.row(row) for row in rows), np.zeros(self.buckets))
-        p = np.array([math.exp(s) if b in self.seen else 0.0 for b, s in enumerate(score)])
-        return np.asarray(p / p.sum(), np.float64)
-
-    def row(self, row: tuple[str, int]) -> NDArray[np.float64]:
-        return self.weights.setdefault(row, np.zeros(self.buckets))
-
-    def learn(self, rows: Sequence[tuple[str, int]], bucket: int) -> None:
-        self.seen.add(bucket)
-        error = np.eye(self.buckets)[bucket] - self.probabilities(rows)
-        for row in rows:
-            self.weights[row] = self.row(row) + self.rate * error
-
-
 def likelihood(
     scores: Sequence[float],
     values: Sequence[float],

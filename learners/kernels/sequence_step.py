@@ -1,4 +1,4 @@
-"""One event through the whole of sequence memory: encode, pool, remember, decode.
+"""One event through the whole of sequence memory: encode, pool, remember, forecast.
 
 `look` changes nothing but scratch and gives what a prediction needs; `absorb` learns from what
 `look` left there. So a fused step is the two in a row, and equals them by construction.
@@ -10,15 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.decoder import (
-    EVENTS,
-    Decoder,
-    decoder_infer,
-    decoder_learn,
-    push_pattern,
-    rescale_decoder,
-)
+from learners.kernels.decoder import rescale_decoder
 from learners.kernels.encoders import encode_event
+from learners.kernels.forecaster import (
+    Forecaster,
+    forecaster_learn,
+    forecaster_look,
+    forecaster_reset,
+)
 from learners.kernels.jit import lean_njit
 from learners.kernels.segments import Memory
 from learners.kernels.sorting import sort_first
@@ -66,7 +65,7 @@ def due(seen: int, room: int) -> bool:
 
 
 @lean_njit
-def rescale(scale: Scale, decoder: Decoder) -> None:
+def rescale(scale: Scale, forecaster: Forecaster) -> None:
     """Find the scale anew if the spread of the last values left it by far.
 
     The spread is that of the 1st to the 99th percentile, of all values while there are few. The
@@ -99,33 +98,33 @@ def rescale(scale: Scale, decoder: Decoder) -> None:
     pad = max(PADDING * (high - low), 0.5 * scale.state[RESOLUTION])
     low = min(max(low - pad, -LARGEST), 0.5 * LARGEST)
     high = max(min(high + pad, LARGEST), -0.5 * LARGEST)
-    rescale_decoder(decoder, low, high)
-    scale.expected[:] = np.nan
+    rescale_decoder(forecaster.decoder, low, high)
 
 
 @lean_njit
-def take_value(scale: Scale, decoder: Decoder, value: float) -> None:
+def take_value(scale: Scale, forecaster: Forecaster, value: float) -> None:
     """Put a value in the ring and look at the scale when that is due."""
     room = scale.ring.shape[0]
     scale.ring[scale.seen[0] % room] = value
     scale.seen[0] += 1
     if due(scale.seen[0], room):
-        rescale(scale, decoder)
+        rescale(scale, forecaster)
 
 
 @lean_njit
 def look(
-    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
-) -> tuple[int, int]:
-    """Return how many active columns were predicted and how many cells did so.
+    scale: Scale, pooler: Pooler, memory: Memory, forecaster: Forecaster, value: float, t: float
+) -> int:
+    """Return how many active columns were predicted.
 
     Leaves the code, the active columns, those cells and the forecasts in scratch.
     """
     encode_event(scale.bits, scale.layout, value, t, scale.state[RESOLUTION])
     pooler_infer(scale.bits, pooler)
     hits, n_cells = predicted_cells(memory, pooler.winners, scale.cells, 1)
-    decoder_infer(decoder, pooler.winners, scale.cells, n_cells, scale.forecast)
-    return hits, n_cells
+    known = t if scale.layout[2] + scale.layout[4] + scale.layout[6] > 0 else math.nan
+    forecaster_look(forecaster, value, known, scale.cells, n_cells, scale.forecast)
+    return hits
 
 
 @lean_njit
@@ -133,10 +132,9 @@ def absorb(
     scale: Scale,
     pooler: Pooler,
     memory: Memory,
-    decoder: Decoder,
+    forecaster: Forecaster,
     value: float,
     hits: int,
-    n_cells: int,
 ) -> None:
     """Learn from the event that `look` just saw."""
     k = pooler.winners.shape[0]
@@ -145,25 +143,24 @@ def absorb(
         for i in range(3):
             scale.expected[h, i] = scale.forecast[h, i]
     memory_step(memory, pooler.winners, True)
-    decoder_learn(decoder, value)
-    push_pattern(decoder, pooler.winners, scale.cells, n_cells)
+    forecaster_learn(forecaster, value, scale.forecast)
     pooler_learn(scale.bits, pooler)
     if not math.isnan(value):
-        take_value(scale, decoder, value)
+        take_value(scale, forecaster, value)
 
 
 @lean_njit
 def sequence_look(
-    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
+    scale: Scale, pooler: Pooler, memory: Memory, forecaster: Forecaster, value: float, t: float
 ) -> float:
     """Return the raw anomaly score, changing nothing but scratch."""
-    hits, _ = look(scale, pooler, memory, decoder, value, t)
+    hits = look(scale, pooler, memory, forecaster, value, t)
     return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
 
 
 @lean_njit
 def sequence_step(
-    scale: Scale, pooler: Pooler, memory: Memory, decoder: Decoder, value: float, t: float
+    scale: Scale, pooler: Pooler, memory: Memory, forecaster: Forecaster, value: float, t: float
 ) -> float:
     """Return the raw anomaly score after learning from the event.
 
@@ -171,14 +168,14 @@ def sequence_step(
     """
     if lack(memory, pooler.winners.shape[0]) != ROOM:
         return NO_ROOM
-    hits, n_cells = look(scale, pooler, memory, decoder, value, t)
-    absorb(scale, pooler, memory, decoder, value, hits, n_cells)
+    hits = look(scale, pooler, memory, forecaster, value, t)
+    absorb(scale, pooler, memory, forecaster, value, hits)
     return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
 
 
 @lean_njit
-def sequence_reset(scale: Scale, memory: Memory, decoder: Decoder) -> None:
+def sequence_reset(scale: Scale, memory: Memory, forecaster: Forecaster) -> None:
     """Begin a new sequence: no context, no pending forecast."""
     reset_memory(memory)
-    decoder.counts[EVENTS] = 0
+    forecaster_reset(forecaster)
     scale.expected[:] = np.nan

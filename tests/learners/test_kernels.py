@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -12,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learners.binary_pooler import BinaryPooler
-from learners.decoder import Decoder
-from learners.kernels import decoder as decoder_kernels
 from learners.kernels import likelihood as likelihood_kernels
 from learners.kernels import random as random_kernels
 from learners.kernels import rolling as rolling_kernels
@@ -209,37 +206,6 @@ def test_temporal_memory(eviction: str, per_cell: int, total: int) -> None:
     assert (twin.evictions > 0) == (per_cell == 1 or total == 40)
     assert int(m.rng[0]) == twin.random.state
     check_lists(tm)
-
-
-def test_decoder() -> None:
-    decoder = Decoder(columns=20, cells=80, active_columns=4, buckets=6, rows=10, rate=0.3)
-    d = decoder.arrays
-    decoder_kernels.rescale_decoder(d, 0.0, 6.0)
-    twin = naive.Decoder(6, 0.3)
-    draw = np.random.default_rng(2)
-    forecast = np.zeros((1, 3))
-    pushed: list[tuple[str, int]] = []
-    for _ in range(200):
-        columns = np.sort(draw.choice(20, 4, replace=False)).astype(np.int32)
-        cells = np.zeros(4, np.int32)
-        n = int(draw.integers(0, 3))
-        cells[:n] = np.sort(draw.choice(10, n, replace=False))
-        rows = [("column", int(c)) for c in columns] + [("cell", int(c)) for c in cells[:n]]
-        decoder_kernels.decoder_infer(d, columns, cells, n, forecast)
-        if d.learned[0] > 0:
-            ref = twin.probabilities(rows)
-            got = d.score
-            np.testing.assert_allclose(got, ref, rtol=1e-4, atol=1e-6)
-            assert forecast[0, 1] <= forecast[0, 0] <= forecast[0, 2]
-        value = float(draw.uniform(-1, 7))
-        decoder_kernels.decoder_learn(d, value)
-        if pushed:
-            twin.learn(pushed, min(max(math.floor(value), 0), 5))
-        elif not twin.seen:
-            twin.seen.add(min(max(math.floor(value), 0), 5))
-        decoder_kernels.push_pattern(d, columns, cells, n)
-        pushed = rows
-    assert d.counts[decoder_kernels.ROWS] <= 10
 
 
 @pytest.mark.parametrize("history", [60, 1000])
