@@ -52,18 +52,21 @@ class SequenceMemory(Learner):
     resolution of the code is found from the values seen so far, never from those to come.
 
     It fails on noise without any repetition, where the score stays near 1; on one corrupted
-    event, after which the context is lost for a while; and it sees one feature only.
+    event, after which the context is lost for a while unless `bridging` is given; and it sees one
+    feature only.
 
     Parameters
     ----------
     columns, active_columns, cells_per_column
         N, k and M.
     activation_threshold, matching_threshold, initial_permanence, connected_permanence
-        Of segments and synapses; see `TemporalMemory`, as for all down to `eviction`.
+        Of segments and synapses; see `TemporalMemory`, as for all down to `bridging`.
     permanence_increment, permanence_decrement, predicted_decrement
         Learning and forgetting.
     new_synapses, max_synapses, max_segments_per_cell, max_segments, eviction
         Size. With the default caps the whole learner never exceeds about 40 MB.
+    bridging
+        Events in a row, replaced or inserted, that a sequence may go on behind.
     potential, pooler_connect, pooler_disconnect, boost
         Of the spatial pooler; see `BinaryPooler`.
     value_bits, value_on_bits
@@ -104,6 +107,7 @@ class SequenceMemory(Learner):
         max_segments_per_cell: int = 128,
         max_segments: int = 65_536,
         eviction: str = "least_useful",
+        bridging: int = 0,
         potential: float = 0.8,
         pooler_connect: float = 0.01,
         pooler_disconnect: float = 0.0007,
@@ -156,6 +160,7 @@ class SequenceMemory(Learner):
         self.max_segments_per_cell = max_segments_per_cell
         self.max_segments = max_segments
         self.eviction = eviction
+        self.bridging = bridging
         self.potential = potential
         self.pooler_connect = pooler_connect
         self.pooler_disconnect = pooler_disconnect
@@ -193,6 +198,7 @@ class SequenceMemory(Learner):
             max_segments=self.max_segments,
             eviction=self.eviction,
             active_columns=self.active_columns,
+            bridging=self.bridging,
             seed=self.seed,
         )
         self._pooler = BinaryPooler(

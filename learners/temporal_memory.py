@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from learners.base import Arrays, Stateful
 from learners.kernels import segments
 from learners.kernels import temporal_memory as kernels
+from learners.kernels.bits import set_bit
+from learners.kernels.dendrites import PAGE
 from learners.kernels.inverted_lists import BLOCK
 from learners.kernels.segments import Memory
 from learners.parameters import (
@@ -24,7 +26,14 @@ from learners.parameters import (
 )
 
 EVICTIONS = ("least_useful", "least_recently_used")
-SCALARS = (segments.HAND, segments.ITERATION, segments.EVICTIONS)
+SCALARS = (
+    segments.HAND,
+    segments.ITERATION,
+    segments.EVICTIONS,
+    segments.LOST,
+    segments.BRIDGED,
+)
+MOST_BRIDGED = 16
 
 
 class TemporalMemory(Stateful):
@@ -33,8 +42,8 @@ class TemporalMemory(Stateful):
     Each column has `cells_per_column` cells; the column stands for the input, the cell for what
     came before it. Cells predict by segments, sets of synapses on cells active at the last step.
 
-    It fails on one corrupted element of a sequence: the context is lost until the sequence
-    begins again. It predicts the next step only.
+    It fails on one corrupted element of a sequence, unless `bridging` is given: the context is
+    lost until the sequence begins again. It predicts the next step only.
 
     Parameters
     ----------
@@ -59,6 +68,11 @@ class TemporalMemory(Stateful):
         `least_useful` (smallest sum of squared permanences) or `least_recently_used`.
     active_columns
         Most active columns that an event has; any number if it is not given.
+    bridging
+        How many unpredicted events in a row, replaced or inserted, a sequence may go on behind;
+        0 takes none for an error of the input. What was predicted instead is followed meanwhile as
+        if its cells had fired, and taken up when an event stands in it. Elements left out of the
+        input are not bridged.
     seed
         Of ties and of the choice of inputs.
 
@@ -85,6 +99,7 @@ class TemporalMemory(Stateful):
         max_segments: int = 65_536,
         eviction: str = "least_useful",
         active_columns: int | None = None,
+        bridging: int = 0,
         seed: int = 0,
     ) -> None:
         require(columns >= 1, "columns", columns, "at least 1")
@@ -135,11 +150,13 @@ class TemporalMemory(Stateful):
             f"1 or more, times max_synapses ({max_synapses}) below 2**31",
         )
         require(eviction in EVICTIONS, "eviction", eviction, f"one of {EVICTIONS}")
+        require(0 <= bridging <= MOST_BRIDGED, "bridging", bridging, f"0..{MOST_BRIDGED}")
         require(0 <= seed < 2**63, "seed", seed, "in [0, 2**63)")
         self.columns = columns
         self.cells_per_column = cells_per_column
         self.most_columns = most
         self._few = f"at most {most} active columns"
+        self.bridging = bridging
         self.max_synapses = max_synapses
         self.max_segments = max_segments
         self.max_segments_per_cell = max_segments_per_cell
@@ -157,6 +174,7 @@ class TemporalMemory(Stateful):
                 max_segments_per_cell,
                 EVICTIONS.index(eviction),
                 max_segments,
+                bridging,
             ],
             np.int64,
         )
@@ -170,6 +188,7 @@ class TemporalMemory(Stateful):
         max_synapses: int = 40,
         max_segments: int = 65_536,
         active_columns: int | None = None,
+        bridging: int = 0,
         **_: Any,
     ) -> int:
         """Return the bytes of all arrays when every cap is reached and every list is at worst."""
@@ -177,6 +196,7 @@ class TemporalMemory(Stateful):
         blocks = _most_blocks(cells, max_segments, max_synapses)
         listed = (active_columns or columns) * cells_per_column
         layout = _layout(columns, cells, listed, max_segments, max_segments, max_synapses, blocks)
+        layout |= _ahead_layout(cells, bridging)
         return layout_bytes(layout)
 
     def make_room(self, n_columns: int) -> None:
@@ -260,8 +280,7 @@ class TemporalMemory(Stateful):
     @property
     def predictive_cells(self) -> NDArray[np.int64]:
         """The sorted cells predicted for the next event."""
-        words = self.arrays.is_predicted.astype("<u8").view(np.uint8)
-        return np.flatnonzero(np.unpackbits(words, bitorder="little"))
+        return _members(self.arrays.is_predicted)
 
     @property
     def predicted_columns(self) -> NDArray[np.int64]:
@@ -284,6 +303,16 @@ class TemporalMemory(Stateful):
         """How many segments were destroyed to make room."""
         return int(self.arrays.counts[segments.EVICTIONS])
 
+    @property
+    def bridged(self) -> int:
+        """How often a lost context was taken up again."""
+        return int(self.arrays.counts[segments.BRIDGED])
+
+    def _lost_cells(self) -> NDArray[np.int32]:
+        """Return what was predicted when the context was lost; nothing while there is one."""
+        lost = self.arrays.counts[segments.LOST] > 0
+        return _members(self.arrays.ahead[0]).astype(np.int32) if lost else _NO_CELLS.copy()
+
     def get_state(self) -> Arrays:
         """Return segments, synapses in their order, cells and counters, without spare room."""
         m, counts = self.arrays, self.arrays.counts
@@ -298,6 +327,7 @@ class TemporalMemory(Stateful):
             "free": m.free[: counts[segments.FREE]].copy(),
             "active": self.active_cells,
             "winners": self.winner_cells,
+            "ahead": self._lost_cells(),
             "rng": m.rng.copy(),
             "scalars": counts[list(SCALARS)],
         }
@@ -314,6 +344,7 @@ class TemporalMemory(Stateful):
             "free": ((-1,), _index_type(self.max_segments)),
             "active": ((-1,), np.int32),
             "winners": ((-1,), np.int32),
+            "ahead": ((-1,), np.int32),
             "rng": ((1,), np.uint64),
             "scalars": ((len(SCALARS),), np.int64),
         }
@@ -335,21 +366,26 @@ class TemporalMemory(Stateful):
             "free",
             "expected the segments without synapses, each once",
         )
-        for name in ("seg_cell", "syn_cell", "active", "winners"):
+        for name in ("seg_cell", "syn_cell", "active", "winners", "ahead"):
             check_range(name, arrays[name], 0, cells - 1)
         owned = np.bincount(arrays["seg_cell"][seg_n > 0], minlength=1)
         check_range("seg_cell", owned, 0, self.max_segments_per_cell)
         check_range("syn_perm", arrays["syn_perm"], 1, 65_535)
-        for name in ("active", "winners"):
+        for name in ("active", "winners", "ahead"):
             require_state(bool(np.all(np.diff(arrays[name]) > 0)), name, "expected sorted cells")
+        for name in ("active", "winners"):
             require_state(
                 len(arrays[name]) <= self.most_columns * self.cells_per_column,
                 name,
                 "got more cells than active columns have",
             )
-        hand, iteration, evictions = arrays["scalars"]
+        hand, iteration, evictions, lost, bridged = arrays["scalars"]
         require_state(0 <= hand < self.max_segments, "scalars", f"got hand {hand}")
-        require_state(min(iteration, evictions) >= 0, "scalars", "expected no negative count")
+        least = min(iteration, evictions, lost, bridged)
+        require_state(least >= 0, "scalars", "expected no negative count")
+        require_state(lost <= self.bridging, "scalars", f"got {lost} events without a context")
+        agrees = (lost > 0) == (len(arrays["ahead"]) > 0)
+        require_state(agrees, "ahead", "expected cells if the context is lost, else none")
         require_state(
             not kernels.has_duplicates(
                 seg_n, arrays["syn_cell"], np.zeros(_words(cells), np.uint64)
@@ -372,6 +408,8 @@ class TemporalMemory(Stateful):
             getattr(m, name)[:slots][used] = arrays[name]
         for name in ("free", "active", "winners"):
             getattr(m, name)[: len(arrays[name])] = arrays[name]
+        for cell in arrays["ahead"].tolist():
+            set_bit(m.ahead[0], cell)
         m.rng[:] = arrays["rng"]
         m.counts[list(SCALARS)] = arrays["scalars"]
         m.counts[segments.SLOTS] = slots
@@ -388,12 +426,17 @@ class TemporalMemory(Stateful):
         layout = _layout(
             self.columns, cells, listed, slots, self.max_segments, self.max_synapses, blocks
         )
-        arrays = allocate(layout)
+        arrays = allocate(layout | _ahead_layout(cells, self.bridging))
         arrays["settings"][:] = self._settings
         return arrays
 
 
 _NO_CELLS = np.zeros(0, np.int32)
+
+
+def _members(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return what is in a set of bits, sorted."""
+    return np.flatnonzero(np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little"))
 
 
 def _index_type(n: int) -> type[np.unsignedinteger[Any]]:
@@ -408,7 +451,7 @@ def _words(n: int) -> int:
 
 def _grown(room: int, needed: int) -> int:
     """Return more room, by a quarter or at least by what is needed."""
-    return room + max(room // 4, needed, kernels.PAGE)
+    return room + max(room // 4, needed, PAGE)
 
 
 def _most_blocks(cells: int, max_segments: int, max_synapses: int) -> int:
@@ -416,11 +459,15 @@ def _most_blocks(cells: int, max_segments: int, max_synapses: int) -> int:
     return max_segments * max_synapses // BLOCK + cells
 
 
+def _ahead_layout(cells: int, bridging: int) -> Layout:
+    return {"ahead": ((bridging + 1 if bridging else 0, _words(cells)), np.uint64)}
+
+
 def _layout(
     columns: int, cells: int, listed: int, slots: int, max_segments: int, room: int, blocks: int
 ) -> Layout:
     cell, slot = _index_type(cells), _index_type(max_segments)
-    pages = -(-slots // kernels.PAGE)
+    pages = -(-slots // PAGE)
     return {
         "seg_cell": ((slots,), cell),
         "seg_n": ((slots,), np.uint8),
@@ -428,7 +475,7 @@ def _layout(
         "syn_cell": ((slots, room), cell),
         "syn_perm": ((slots, room), np.uint16),
         "free": ((slots,), slot),
-        "potential": ((pages * kernels.PAGE,), np.uint8),
+        "potential": ((pages * PAGE,), np.uint8),
         "matching": ((slots,), np.uint32),
         "grouped": ((slots,), np.uint32),
         "block": ((blocks * BLOCK,), slot),

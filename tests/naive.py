@@ -121,9 +121,13 @@ class TemporalMemory:
         self.hand = 0
         self.iteration = 0
         self.evictions = 0
+        self.bridged = 0
+        self.ahead: list[set[int]] = []
         self.reset()
 
     def reset(self) -> None:
+        self.lost = 0
+        self.predicted: set[int] = set()
         self.active: list[int] = []
         self.winners: list[int] = []
         self.predicting: list[int] = []
@@ -134,19 +138,22 @@ class TemporalMemory:
         return self.segments[slot].cell // self.p["cells"]
 
     def compute(self, columns: Sequence[int], learn: bool) -> float:
-        owner = {slot: self.segments[slot].cell for slot in self.matching}
         cells = self.p["cells"]
-        active, winners, hits = [], [], 0
+        hits = len(set(columns) & {cell // cells for cell in self.predicted})
+        if self.p["bridging"]:
+            self.bridge(columns)
+        owner = {slot: self.segments[slot].cell for slot in self.matching}
+        active, winners = [], []
         for slot in self.matching:
             if learn and self.p["punishment"] and owner[slot] // cells not in columns:
                 self.adapt(slot, -self.p["punishment"], 0)
         for column in sorted(columns):
+            predicted = sorted(cell for cell in self.predicted if cell // cells == column)
             predicting = [s for s in self.predicting if owner[s] // cells == column]
             matching = [s for s in self.matching if owner[s] // cells == column]
-            if predicting:
-                hits += 1
-                active += sorted({owner[s] for s in predicting})
-                winners += sorted({owner[s] for s in predicting})
+            if predicted:
+                active += predicted
+                winners += predicted
                 for slot in predicting:
                     if learn:
                         self.learn_on(slot)
@@ -164,28 +171,64 @@ class TemporalMemory:
             if learn and self.winners:
                 self.grow(self.create(winner), self.p["new_synapses"])
         self.active, self.winners = active, winners
+        if self.lost:
+            self.reckon()
         self.dendrites(learn)
         return 1.0 - hits / len(columns)
+
+    def connected(self, slot: int, active: set[int]) -> int:
+        synapses = self.segments[slot].synapses
+        return sum(c in active and permanence >= self.p["connected"] for c, permanence in synapses)
 
     def dendrites(self, learn: bool) -> None:
         active = set(self.active)
         self.potential, self.predicting, self.matching = {}, [], []
-        for slot, segment in self.segments.items():
-            potential = sum(cell in active for cell, _ in segment.synapses)
-            connected = sum(
-                cell in active and permanence >= self.p["connected"]
-                for cell, permanence in segment.synapses
-            )
-            self.potential[slot] = potential
-            if potential >= self.p["match"]:
+        for slot in sorted(self.segments):
+            segment = self.segments[slot]
+            self.potential[slot] = sum(cell in active for cell, _ in segment.synapses)
+            if self.potential[slot] >= self.p["match"]:
                 self.matching.append(slot)
-            if connected >= self.p["activation"]:
+            if self.connected(slot, active) >= self.p["activation"]:
                 self.predicting.append(slot)
                 if learn:
                     segment.used = self.iteration
-        self.matching.sort()
-        self.predicting.sort()
+        self.predicted = {self.segments[slot].cell for slot in self.predicting}
         self.iteration += learn
+
+    def covers(self, cells: set[int], columns: Sequence[int]) -> bool:
+        return 2 * len(set(columns) & {c // self.p["cells"] for c in cells}) > len(columns)
+
+    def bridge(self, columns: Sequence[int]) -> None:
+        for at in range(self.lost, -1, -1):
+            if self.lost and self.covers(self.ahead[at], columns):
+                self.take_up(at)
+                self.lost = 0
+                self.bridged += 1
+                return
+        if self.covers(self.predicted, columns):
+            self.lost = 0
+        elif 0 < self.lost < self.p["bridging"]:
+            self.lost += 1
+        else:
+            self.ahead = [self.predicted]
+            self.lost = int(len(self.predicted) > 0)
+
+    def take_up(self, at: int) -> None:
+        if at > 0:
+            self.active = self.winners = sorted(self.ahead[at - 1])
+            self.dendrites(False)
+        else:
+            self.predicted, self.predicting, self.matching = self.ahead[0], [], []
+
+    def reckon(self) -> None:
+        self.ahead = self.ahead[:1]
+        for _ in range(self.p["bridging"]):
+            fired, expected = self.ahead[-1], set()
+            if len(fired) <= self.p["listed"]:
+                for slot, segment in self.segments.items():
+                    if self.connected(slot, fired) >= self.p["activation"]:
+                        expected.add(segment.cell)
+            self.ahead.append(expected)
 
     def learn_on(self, slot: int) -> None:
         seen = self.potential.get(slot, 0)

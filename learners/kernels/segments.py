@@ -25,12 +25,14 @@ LEAST_USEFUL, LEAST_RECENT = 0, 1
 # Memory.counts; 11, 12 and 15 belong to inverted_lists
 ACTIVE, WINNERS, NEXT_WINNERS, PREDICTING, MATCHING = 0, 1, 2, 3, 4
 SLOTS, FREE, HAND, ITERATION, EVICTIONS, SYNAPSES = 5, 6, 7, 8, 9, 10
-COUNTS = 16
+LOST, BRIDGED, AHEAD_CELLS, AHEAD_SEGMENTS = 16, 17, 18, 19
+COUNTS = 20
 
 # Memory.settings
 CELLS, ACTIVATION, MATCH, INITIAL, CONNECTED, INCREMENT, DECREMENT = 0, 1, 2, 3, 4, 5, 6
 PUNISHMENT, NEW_SYNAPSES, CELL_SEGMENTS, EVICTION, MAX_SEGMENTS = 7, 8, 9, 10, 11
-SETTINGS = 12
+BRIDGING = 12
+SETTINGS = 13
 
 
 class Memory(NamedTuple):
@@ -52,6 +54,7 @@ class Memory(NamedTuple):
     is_active: Words  # [C] bits, at the last step
     is_winner: Words  # [C] bits
     is_predicted: Words  # [C] bits, for the next step
+    ahead: Words  # [H, C] bits: predicted when the context was lost, and for each step on
     marked: Words  # [C] bits, scratch, zero between uses
     active: NDArray[np.uint32]  # [A] sorted
     winners: NDArray[np.uint32]  # [A] sorted

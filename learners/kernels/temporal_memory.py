@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.kernels.bits import any_bit, bits_from, clear_bit, has_bit, lowest_bit, set_bit, whole
+from learners.kernels.bridging import bridge, reckon
+from learners.kernels.dendrites import activate_dendrites
 from learners.kernels.inverted_lists import BLOCK, BLOCKS, FREE_BLOCKS
 from learners.kernels.jit import lean_njit
 from learners.kernels.segments import (
-    ACTIVATION,
     ACTIVE,
-    AGES,
+    AHEAD_CELLS,
+    AHEAD_SEGMENTS,
+    BRIDGING,
     CELLS,
-    CONNECTED,
     DECREMENT,
     FREE,
     INCREMENT,
-    ITERATION,
-    MATCH,
+    LOST,
     MATCHING,
     MAX_SEGMENTS,
     NEW_SYNAPSES,
@@ -40,7 +41,6 @@ from learners.kernels.segments import (
     link,
 )
 
-PAGE = 64  # segments whose counts are looked at together
 ROOM, NO_SEGMENT, NO_BLOCK = 0, 1, 2
 
 
@@ -55,8 +55,8 @@ def lack(m: Memory, n_columns: int) -> int:
     left = slots - m.counts[SLOTS] + m.counts[FREE]
     if left < n_columns and slots < m.settings[MAX_SEGMENTS]:
         return NO_SEGMENT
-    learning = m.counts[PREDICTING] + n_columns
-    needed = m.counts[WINNERS] * ((learning + BLOCK - 1) // BLOCK)
+    learning = max(m.counts[PREDICTING], m.counts[AHEAD_SEGMENTS]) + n_columns
+    needed = max(m.counts[WINNERS], m.counts[AHEAD_CELLS]) * ((learning + BLOCK - 1) // BLOCK)
     most = m.settings[MAX_SEGMENTS] * m.syn_cell.shape[1] // BLOCK + m.cell_n.shape[0]
     if blocks - m.counts[BLOCKS] + m.counts[FREE_BLOCKS] < needed and blocks < most:
         return NO_BLOCK
@@ -198,66 +198,13 @@ def install_cells(m: Memory, columns: NDArray[np.int32]) -> None:
 
 
 @lean_njit
-def count_potential(
-    active: NDArray[np.uint32],
-    head: NDArray[np.uint32],
-    block: NDArray[Any],
-    block_next: NDArray[np.uint32],
-    potential: NDArray[np.uint8],
-) -> None:
-    """Add to the count of each segment its synapses on `active` cells."""
-    for i in range(active.shape[0]):
-        stop = whole(head[active[i]])
-        while stop > 0:
-            start = (stop - 1) // BLOCK * BLOCK
-            for at in range(start, stop):
-                potential[block[at]] += np.uint8(1)
-            stop = whole(block_next[start // BLOCK]) * BLOCK
-
-
-@lean_njit
-def connected_count(m: Memory, slot: int) -> int:
-    """Return how many connected synapses of a segment lie on active cells (eq. 2)."""
-    threshold, n = m.settings[CONNECTED], whole(0)
-    for j in range(whole(m.seg_n[slot])):
-        n += (m.syn_perm[slot, j] >= threshold) * has_bit(m.is_active, m.syn_cell[slot, j])
-    return n
-
-
-@lean_njit
-def activate_dendrites(m: Memory, learn: bool) -> None:
-    """Find the segments that the active cells match and activate (eq. 2)."""
-    slots, threshold = m.counts[SLOTS], m.settings[MATCH]
-    m.is_predicted[:] = 0
-    m.potential[:slots] = 0
-    count_potential(m.active[: m.counts[ACTIVE]], m.link_head, m.block, m.block_next, m.potential)
-    n = predicting = whole(0)
-    for start in range(0, slots, PAGE):
-        most = np.uint8(0)
-        for slot in range(start, start + PAGE):
-            most = max(most, m.potential[slot])
-        if most < threshold:
-            continue
-        for slot in range(start, min(start + PAGE, slots)):
-            if m.potential[slot] < threshold:
-                continue
-            active = connected_count(m, slot) >= m.settings[ACTIVATION]
-            m.matching[n] = 2 * slot + active
-            n += 1
-            if active:
-                predicting += 1
-                set_bit(m.is_predicted, m.seg_cell[slot])
-                if learn:
-                    m.seg_used[slot] = m.counts[ITERATION] & AGES
-    m.counts[MATCHING] = n
-    m.counts[PREDICTING] = predicting
-    m.counts[ITERATION] += learn
-
-
-@lean_njit
 def memory_step(m: Memory, columns: NDArray[np.int32], learn: bool) -> None:
     """Take in the sorted active columns of one event and predict those of the next."""
+    if m.settings[BRIDGING] > 0:
+        bridge(m, columns)
     activate_cells(m, columns, learn)
+    if m.counts[LOST] > 0:
+        reckon(m)
     activate_dendrites(m, learn)
 
 
@@ -270,6 +217,7 @@ def reset_memory(m: Memory) -> None:
         clear_bit(m.is_winner, m.winners[i])
     m.counts[ACTIVE] = 0
     m.counts[WINNERS] = 0
+    m.counts[LOST] = 0
     activate_dendrites(m, False)
 
 
@@ -321,6 +269,8 @@ def rebuild_links(m: Memory) -> None:
         set_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
         set_bit(m.is_winner, m.winners[i])
+    if m.counts[LOST] > 0:
+        reckon(m)
     activate_dendrites(m, False)
 
 

@@ -77,7 +77,11 @@ SNARIMAX: dict[str, Any] = {
 LEARNERS: list[Case] = [
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
-    (SequenceMemory, SMALL_MEMORY | {"feature": "w", "horizons": (2,)}, two_features),
+    (
+        SequenceMemory,
+        SMALL_MEMORY | {"feature": "w", "horizons": (2,), "bridging": 2},
+        two_features,
+    ),
     (RollingZScore, {}, noisy_cycle),
     (RollingZScore, {"window": 20, "min_samples": 5}, two_features),
     (RiverEstimator, HALF_SPACE_TREES, noisy_cycle),

@@ -144,6 +144,7 @@ def twin_of(tm: TemporalMemory, eviction: str, seed: int) -> naive.TemporalMemor
     }
     own = {name: p[place] for name, place in names.items()}
     own |= {"max_synapses": tm.max_synapses, "max_segments": tm.max_segments}
+    own |= {"bridging": tm.bridging, "listed": len(tm.arrays.active)}
     return naive.TemporalMemory(own, eviction, seed)
 
 
@@ -173,12 +174,15 @@ def check_lists(tm: TemporalMemory) -> None:
 
 @pytest.mark.parametrize("eviction", ["least_useful", "least_recently_used"])
 @pytest.mark.parametrize(("per_cell", "total"), [(128, 4096), (1, 4096), (128, 40)])
-def test_temporal_memory(eviction: str, per_cell: int, total: int) -> None:
+@pytest.mark.parametrize("bridging", [0, 1, 3])
+def test_temporal_memory(eviction: str, per_cell: int, total: int, bridging: int) -> None:
     tm = TemporalMemory(
         **SMALL,
         max_segments_per_cell=per_cell,
         max_segments=total,
         eviction=eviction,
+        active_columns=5,
+        bridging=bridging,
         seed=5,
     )
     twin = twin_of(tm, eviction, 5)
@@ -195,6 +199,10 @@ def test_temporal_memory(eviction: str, per_cell: int, total: int) -> None:
         assert got == ref
         assert tm.active_cells.tolist() == twin.active
         assert tm.winner_cells.tolist() == twin.winners
+        assert tm.predictive_cells.tolist() == sorted(twin.predicted)
+        assert tm.bridged == twin.bridged
+        assert tm.get_state()["ahead"].tolist() == (sorted(twin.ahead[0]) if twin.lost else [])
+    assert (tm.bridged > 0) == (bridging > 0)
     m = tm.arrays
     for slot, segment in twin.segments.items():
         n = m.seg_n[slot]

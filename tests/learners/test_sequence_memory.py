@@ -130,9 +130,46 @@ def test_quality_gate() -> None:
     assert np.mean(scores) <= 0.021
 
 
-def test_restored_memory_goes_on_alike() -> None:
+@pytest.mark.parametrize(
+    ("bridging", "corrupted", "known"),
+    [
+        (0, "xa?cde", False),
+        (1, "xa?cde", True),
+        (1, "xab?cde", True),
+        (1, "xa??de", False),
+        (2, "xa??de", True),
+        (2, "xab??cde", True),
+        (1, "xacde", False),
+        (2, "?abcde", False),
+    ],
+)
+def test_bridging_goes_on_behind_replaced_and_inserted_elements(
+    bridging: int, corrupted: str, known: bool
+) -> None:
+    """The end depends on the start, x or y; a skipped element and a lost start are not made up."""
+    code = dict(zip("xyabcdef", codes(8), strict=True))
+    noise = iter(codes(4, seed=77))
+    tm = TemporalMemory(**PAPER, active_columns=41, bridging=bridging)
+    for _ in range(80):
+        for sequence in ("xabcde", "yabcdf"):
+            tm.reset()
+            for symbol in sequence:
+                tm.compute(code[symbol])
+    assert tm.bridged == 0
+    tm.reset()
+    for symbol in corrupted[:-1]:
+        tm.compute(next(noise) if symbol == "?" else code[symbol])
+    predicted = set(tm.predicted_columns.tolist())
+    assert (predicted == set(code["e"].tolist())) == known
+    assert predicted >= set(code["e"].tolist())
+    assert tm.bridged == known
+
+
+@pytest.mark.parametrize("bridging", [0, 2])
+def test_restored_memory_goes_on_alike(bridging: int) -> None:
     params = PAPER | {"columns": 128, "max_segments": 300, "max_segments_per_cell": 3}
     params |= {"activation_threshold": 6, "matching_threshold": 5, "new_synapses": 9}
+    params |= {"bridging": bridging}
     tm = TemporalMemory(**params)
     draw = np.random.default_rng(8)
     pool = [np.sort(draw.choice(128, 10, replace=False)).astype(np.int32) for _ in range(12)]
@@ -142,6 +179,8 @@ def test_restored_memory_goes_on_alike() -> None:
 
     for i in range(500):
         step(tm, i, draw.random())
+    while bridging and len(tm.get_state()["ahead"]) == 0:
+        step(tm, int(draw.integers(12)), 0.0)
     twin = TemporalMemory(**params)
     twin.set_state(tm.get_state())
     assert tm.evictions > 0
@@ -283,6 +322,9 @@ HOSTILE: list[tuple[str, Any]] = [
     ("memory_seg_n", 17),
     ("memory_active", 2048),
     ("memory_winners", -5),
+    ("memory_ahead", -1),
+    ("memory_ahead", 2048),
+    ("memory_ahead", 7),
     ("memory_free", 3),
     ("memory_scalars", -1),
     ("memory_syn_perm", 0),
