@@ -2,7 +2,8 @@
 
 The temporal memory alone, without a pooler, on random codes of 41 in 2048 columns. Beside it the
 published figures, and a table of what followed what, to show how much of each task is plain
-recall. Source: Cui, Ahmad and Hawkins 2016, Neural Computation 28(11), figures 3 to 9.
+recall. Beyond the paper, the same memory with `bridging`, and more ways to corrupt a sequence.
+Source: Cui, Ahmad and Hawkins 2016, Neural Computation 28(11), figures 3 to 9.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from benchmarks import sequences_published as published
 from benchmarks import sequences_runs as runs
 from benchmarks.plots import Canvas
+from benchmarks.sequences_acceptance import acceptance
 from benchmarks.sequences_figure import draw
 from benchmarks.sequences_models import PAPER
-from benchmarks.sequences_report import Results, acceptance, report
+from benchmarks.sequences_report import Results, report
 from benchmarks.sequences_tables import print_tables
 from service.warm import warm
 
@@ -70,16 +72,20 @@ def _run(plan: runs.Plan, seeds: int, console: Console) -> Results:
         SpinnerColumn(), *map(TextColumn, columns), TimeElapsedColumn(), console=console
     ) as progress:
         each = partial(_each_seed, progress, seeds)
-        r.high_order = each("E1 ends swapped", partial(runs.run_high_order, plan))
-        for ends in r.several_ends:
+        for n in (0, 1):
+            name = f"bridging {n}" if n else "no bridging"
+            run = partial(runs.run_high_order, plan, n)
+            r.high_order[n] = each(f"E1 ends swapped, {name}", run)
+            run = partial(runs.run_noise_throughout, plan, n)
+            r.noise_throughout[n] = each(f"E4 noise from the start, {name}", run)
+            run = partial(runs.run_noise_later, plan, n)
+            r.noise_later[n] = each(f"E4 noise later, {name}", run)
+        r.corruptions = each("E4 other corruptions", partial(runs.run_corruptions, plan))
+        for ends in (2, 4):
             run = partial(runs.run_several_ends, plan, ends)
             r.several_ends[ends] = each(f"E2 {ends} possible ends", run)
         for n in plan.lengths:
             r.lengths[n] = each(f"E3 length {n}", partial(runs.run_length, n))
-        r.noise_throughout = each(
-            "E4 noise from the start", partial(runs.run_noise_throughout, plan)
-        )
-        r.noise_later = each("E4 noise later", partial(runs.run_noise_later, plan))
         r.killed = each("E5 killed cells", partial(runs.run_killed, plan))
     return r
 
@@ -93,4 +99,6 @@ def _each_seed(
         progress.update(task, description=f"{name}, seed {seed + 1} of {seeds}")
         found.append(run(seed, partial(progress.advance, task)))
     progress.update(task, description=name, total=progress.tasks[task].completed)
+    if not progress.console.is_terminal:
+        progress.console.print(name, style="dim")
     return found

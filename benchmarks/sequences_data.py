@@ -17,6 +17,16 @@ NOISE = 5000
 """Symbols that stand between sequences, or in the place of an element."""
 FIRST_CORRUPTED, LAST_CORRUPTED = 1, 3
 NEVER = 2**62
+REPLACED = "replaced"
+CORRUPTIONS = (
+    REPLACED,
+    "two replaced",
+    "replaced by a known symbol",
+    "noise inserted",
+    "known symbol inserted",
+    "left out",
+)
+"""What may befall a sequence; the paper's is the first."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +109,34 @@ def presentations(
     elements: int = NEVER,
     change_at: int = NEVER,
     corrupt_from: int = NEVER,
+    corruption: str = REPLACED,
 ) -> Iterator[Symbols]:
     """Yield sequences drawn uniformly, each with one noise symbol after it.
 
-    From element `change_at` they are of `task.changed`; from element `corrupt_from` one of the
-    places 1 to 3 holds a noise symbol instead. Ends once `elements` were given.
+    From element `change_at` they are of `task.changed`; from element `corrupt_from` each suffers
+    a `corruption`. Ends once `elements` were given.
     """
     given = 0
     while given < elements:
         choice = task.sequences if given < change_at else task.changed
         sequence = list(choice[draw.integers(len(choice))])
-        noise = task.symbols + draw.integers(NOISE, size=2)
         if given >= corrupt_from:
-            sequence[draw.integers(FIRST_CORRUPTED, LAST_CORRUPTED + 1)] = int(noise[0])
+            corrupt(sequence, corruption, task.symbols, draw)
         given += len(sequence) + 1
-        yield (*sequence, int(noise[1]))
+        yield (*sequence, task.symbols + int(draw.integers(NOISE)))
+
+
+def corrupt(sequence: list[int], corruption: str, symbols: int, draw: np.random.Generator) -> None:
+    """Corrupt a sequence at one of its places 1 to 3."""
+    at = int(draw.integers(FIRST_CORRUPTED, LAST_CORRUPTED + 1))
+    noise = (symbols + draw.integers(NOISE, size=2)).tolist()
+    known = int((sequence[at] + draw.integers(1, symbols)) % symbols)
+    removed, put = {
+        REPLACED: (1, noise[:1]),
+        "two replaced": (2, noise),
+        "replaced by a known symbol": (1, [known]),
+        "noise inserted": (0, noise[:1]),
+        "known symbol inserted": (0, [known]),
+        "left out": (1, []),
+    }[corruption]
+    sequence[at : at + removed] = put

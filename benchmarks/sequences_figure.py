@@ -40,15 +40,15 @@ def draw(canvas: plots.Canvas, r: Results, curves: dict[str, Any]) -> None:
 
 def _high_order(axes: Axes, r: Results, rows: dict[str, Curve]) -> None:
     plots.panel(axes, "E1  ends swapped", "elements", "accuracy, last 100 ends")
-    _accuracy(axes, r.high_order, "memory", "measured", plots.BLUE)
+    _accuracy(axes, r.high_order[0], "memory", "measured", plots.BLUE)
     plots.published(axes, *rows["HTM"], "published HTM")
     _frame(axes, (r.plan.change_at, "ends swapped"))
 
 
 def _others(axes: Axes, r: Results, rows: dict[str, Curve]) -> None:
     plots.panel(axes, "E1  beside other models", "elements", "accuracy, last 100 ends")
-    _accuracy(axes, r.high_order, "memory", "temporal memory", plots.BLUE)
-    _accuracy(axes, r.high_order, "table", "table of successors", plots.GRAY)
+    _accuracy(axes, r.high_order[0], "memory", "temporal memory", plots.BLUE)
+    _accuracy(axes, r.high_order[0], "table", "table of successors", plots.GRAY)
     colors = (plots.GREEN, plots.RED, plots.ORANGE, plots.PURPLE)
     names = ("LSTM-online100", "LSTM-3000", "TDNN", "ELM")
     for name, color in zip(names, colors, strict=True):
@@ -81,8 +81,12 @@ def _lengths(axes: Axes, r: Results) -> None:
 
 def _noise(axes: Axes, r: Results) -> None:
     plots.panel(axes, "E4  one element in each sequence replaced", "elements", "accuracy")
-    _accuracy(axes, r.noise_throughout, "memory", "from the start, measured", plots.GREEN)
-    _accuracy(axes, r.noise_later, "memory", "later, measured", plots.BLUE)
+    for runs, label, colors in (
+        (r.noise_throughout, "from the start", (plots.GREEN, plots.PURPLE)),
+        (r.noise_later, "later", (plots.BLUE, plots.ORANGE)),
+    ):
+        _accuracy(axes, runs[0], "memory", f"{label}, measured", colors[0])
+        _accuracy(axes, runs[1], "memory", f"{label}, bridging 1", colors[1])
     _range(axes, published.E4_START["HTM"], r.plan.noisy_throughout, plots.GREEN, "from the start")
     _range(axes, published.E4_LATER["HTM"], r.plan.noisy_after, plots.BLUE, "later")
     _frame(axes, (r.plan.noise_at, "noise sets in"))

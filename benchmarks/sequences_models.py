@@ -31,6 +31,7 @@ PAPER: dict[str, Any] = {
     "max_segments_per_cell": 128,
     "max_segments": 262_144,
     "eviction": "least_recently_used",
+    "active_columns": ACTIVE,
 }
 """The paper's parameters; its cells have no common cap, and `max_segments` is never reached."""
 
@@ -72,12 +73,18 @@ class Memory:
         overlaps = predicted[self._known].sum(axis=1)
         return set(largest(overlaps, n, self._draw))
 
-    def lesioned(self, share: float) -> Memory:
-        """Return a copy that does not learn, with a random share of all cells dead."""
+    def copy(self, **params: Any) -> Memory:
+        """Return a memory that knows the same, with some parameters of its own."""
         twin = object.__new__(Memory)
         vars(twin).update(vars(self))
-        twin.memory = TemporalMemory(**self.params)
+        twin.params = self.params | params
+        twin.memory = TemporalMemory(**twin.params)
         twin.memory.set_state(self.memory.get_state())
+        return twin
+
+    def lesioned(self, share: float) -> Memory:
+        """Return a copy that does not learn, with a random share of all cells dead."""
+        twin = self.copy()
         cells = COLUMNS * CELLS
         dead = self._draw.choice(cells, round(share * cells), replace=False)
         twin.memory.kill_cells(dead.astype(np.int32))

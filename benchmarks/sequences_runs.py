@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from benchmarks.sequences_data import (
+    CORRUPTIONS,
     FOUR_ENDS,
     HIGH_ORDER,
     NEVER,
@@ -24,6 +24,7 @@ Tick = Callable[[int], None]
 
 ORDER = 10
 """Of the table: more than any of these sequences but those of experiment 3 is long."""
+BRIDGED = (0, 1, 2)
 ENOUGH = 0.999
 MOST_SEQUENCES = 5_000
 
@@ -42,6 +43,7 @@ class Plan:
     trained: int = 10_001
     tested: int = 5_000
     killed: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    corrupted: int = 2_000
 
 
 QUICK = Plan(
@@ -55,6 +57,7 @@ QUICK = Plan(
     trained=5_001,
     tested=1_000,
     killed=(0.0, 0.3, 0.6),
+    corrupted=500,
 )
 
 
@@ -67,25 +70,47 @@ class Pair:
     segments: int
 
 
-def run_high_order(plan: Plan, seed: int, tick: Tick) -> Pair:
+def run_high_order(plan: Plan, bridging: int, seed: int, tick: Tick) -> Pair:
     """E1: the ends are swapped on the way."""
-    return _meet(HIGH_ORDER, seed, tick, elements=plan.high_order, change_at=plan.change_at)
+    return _meet(bridging, HIGH_ORDER, seed, tick, plan.high_order, change_at=plan.change_at)
 
 
 def run_several_ends(plan: Plan, ends: int, seed: int, tick: Tick) -> Pair:
     """E2: two or four ends are possible."""
     task = {2: TWO_ENDS, 4: FOUR_ENDS}[ends]
-    return _meet(task, seed, tick, elements=plan.several_ends)
+    return _meet(0, task, seed, tick, plan.several_ends)
 
 
-def run_noise_throughout(plan: Plan, seed: int, tick: Tick) -> Pair:
-    """E4a: an element of every sequence is corrupted, from the start."""
-    return _meet(HIGH_ORDER, seed, tick, elements=plan.noisy_throughout, corrupt_from=0)
+def run_noise_throughout(plan: Plan, bridging: int, seed: int, tick: Tick) -> Pair:
+    """E4a: an element of every sequence is replaced, from the start."""
+    return _meet(bridging, HIGH_ORDER, seed, tick, plan.noisy_throughout, corrupt_from=0)
 
 
-def run_noise_later(plan: Plan, seed: int, tick: Tick) -> Pair:
-    """E4b: an element of every sequence is corrupted once they are known."""
-    return _meet(HIGH_ORDER, seed, tick, elements=plan.noisy_after, corrupt_from=plan.noise_at)
+def run_noise_later(plan: Plan, bridging: int, seed: int, tick: Tick) -> Pair:
+    """E4b: an element of every sequence is replaced once they are known."""
+    return _meet(bridging, HIGH_ORDER, seed, tick, plan.noisy_after, corrupt_from=plan.noise_at)
+
+
+def run_corruptions(plan: Plan, seed: int, tick: Tick) -> list[list[float]]:
+    """Return the accuracy under each corruption (rows) by how much is bridged: 0, 1, 2."""
+    draw = np.random.default_rng(seed)
+    memory = Memory(HIGH_ORDER, seed)
+    follow(memory, presentations(HIGH_ORDER, draw, plan.trained), 1, tick)
+    found = []
+    for corruption in CORRUPTIONS:
+        row = []
+        for bridging in BRIDGED:
+            stream = presentations(
+                HIGH_ORDER,
+                np.random.default_rng([seed, 1]),
+                plan.corrupted,
+                corrupt_from=0,
+                corruption=corruption,
+            )
+            trace = follow(memory.copy(bridging=bridging), stream, 1, tick)
+            row.append(float(trace.hits.mean()))
+        found.append(row)
+    return found
 
 
 def run_length(length: int, seed: int, tick: Tick) -> tuple[int | None, int | None]:
@@ -120,18 +145,18 @@ def run_killed(plan: Plan, seed: int, tick: Tick) -> list[float]:
 
 
 def _meet(
+    bridging: int,
     task: Task,
     seed: int,
     tick: Tick,
     elements: int,
     change_at: int = NEVER,
     corrupt_from: int = NEVER,
-    **params: Any,
 ) -> Pair:
     def stream() -> Iterator[Symbols]:
         return presentations(task, np.random.default_rng(seed), elements, change_at, corrupt_from)
 
-    memory = Memory(task, seed, **params)
+    memory = Memory(task, seed, bridging=bridging)
     by_memory = follow(memory, stream(), task.ends, tick)
     by_table = follow(Table(task, ORDER), stream(), task.ends, tick)
     return Pair(by_memory, by_table, memory.memory.segments)

@@ -12,12 +12,13 @@ from rich.table import Table
 def print_tables(found: Mapping[str, Any], console: Console) -> None:
     """Print a table an experiment, then what was to be met and what was."""
     for name, each in found["experiments"].items():
-        axis = next(key for key in ("elements", "length", "killed") if key in each)
+        axis = next(key for key in ("elements", "length", "killed", "corruption") if key in each)
         table = Table(axis, "measured", "published", title=name, title_justify="left")
-        others = {"table": each.get("table")} | each.get("quoted", {})
-        others = {key: values for key, values in others.items() if values}
+        own = {key: each[key] for key in ("bridging_1", "bridging_2", "table") if key in each}
+        quoted = {f"{key} (quoted)": row for key, row in each.get("quoted", {}).items()}
+        others = own | quoted
         for key in others:
-            table.add_column(key if key == "table" else f"{key} (quoted)", justify="right")
+            table.add_column(key, justify="right")
         for i, place in enumerate(each[axis]):
             columns = [each["measured"], _published(each), *others.values()]
             table.add_row(str(place), *(_cell(values, i) for values in columns))

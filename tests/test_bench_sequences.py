@@ -13,13 +13,16 @@ import pytest
 
 from benchmarks import sequences_published as published
 from benchmarks.plots import Canvas
+from benchmarks.sequences_acceptance import acceptance
 from benchmarks.sequences_data import (
+    CORRUPTIONS,
     FOUR_ENDS,
     HIGH_ORDER,
     NOISE,
     TWO_ENDS,
     Symbols,
     Task,
+    corrupt,
     presentations,
     two_groups,
 )
@@ -33,7 +36,7 @@ from benchmarks.sequences_models import (
     random_codes,
     trailing,
 )
-from benchmarks.sequences_report import Results, acceptance, learned, line, report
+from benchmarks.sequences_report import Results, learned, line, report
 from benchmarks.sequences_runs import QUICK, Pair, Plan
 from service.cli import main
 from service.commands import UsageError
@@ -109,6 +112,29 @@ def test_corruption_replaces_one_element_behind_the_start() -> None:
         )
         places |= set(strange)
     assert places == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("corruption", "longer", "strange"),
+    [
+        ("replaced", 0, 1),
+        ("two replaced", 0, 2),
+        ("replaced by a known symbol", 0, 0),
+        ("noise inserted", 1, 1),
+        ("known symbol inserted", 1, 0),
+        ("left out", -1, 0),
+    ],
+)
+def test_each_corruption_changes_what_it_says(corruption: str, longer: int, strange: int) -> None:
+    assert corruption in CORRUPTIONS
+    for seed in range(30):
+        whole = list(HIGH_ORDER.sequences[seed % 8])
+        sequence = whole.copy()
+        corrupt(sequence, corruption, HIGH_ORDER.symbols, draw(seed))
+        assert sequence != whole
+        assert (sequence[0], sequence[-1]) == (whole[0], whole[-1])
+        assert len(sequence) == len(whole) + longer
+        assert sum(symbol >= HIGH_ORDER.symbols for symbol in sequence) == strange
 
 
 def test_codes_and_their_decoding() -> None:
@@ -199,11 +225,12 @@ def results(plan: Plan, seeds: int) -> Results:
     right = Pair(Trace(at, at > 0), Trace(at, at > 0), segments=7)
     return Results(
         plan,
-        high_order=[right] * seeds,
+        high_order={0: [right] * seeds, 1: [right] * seeds},
         several_ends={2: [right] * seeds, 4: [right] * seeds},
         lengths={n: [(n * 10, None)] * seeds for n in plan.lengths},
-        noise_throughout=[right] * seeds,
-        noise_later=[right] * seeds,
+        noise_throughout={0: [right] * seeds, 1: [right] * seeds},
+        noise_later={0: [right] * seeds, 1: [right] * seeds},
+        corruptions=[[[1.0] * 3] * len(CORRUPTIONS)] * seeds,
         killed=[[1.0] * len(plan.killed)] * seeds,
     )
 
@@ -226,7 +253,8 @@ def test_a_report_is_plain_json_with_rows_as_long_as_their_axes() -> None:
     for plan in (Plan(), QUICK):
         found = json.loads(json.dumps(report(results(plan, 2)), allow_nan=False))
         for each in found.values():
-            axis = next(each[key] for key in ("elements", "length", "killed") if key in each)
+            axes = ("elements", "length", "killed", "corruption")
+            axis = next(each[key] for key in axes if key in each)
             assert len(each["measured"]) == len(axis)
             assert all(one["mean"] >= 1.0 for one in each["measured"])
         assert found["E3_length"]["line"]["measured"]["slope"] == 10.0
@@ -262,5 +290,6 @@ def test_bench_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert high_order["published"]["HTM"]["mean"] == published.E1["HTM"][:3]
     assert all(len(row) == 3 for row in high_order["quoted"].values())
     assert experiments["E4_noise_later"]["measured"][-1]["mean"] < 0.7
+    assert experiments["E4_noise_later"]["bridging_1"][-1]["mean"] > 0.9
     killed = experiments["E5_killed_cells"]["measured"]
     assert killed[0]["mean"] > 0.7 > killed[-1]["mean"]
