@@ -16,6 +16,7 @@ from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
+from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.value_range import ValueRange
@@ -34,6 +35,7 @@ INDICATORS: Mapping[str, type[Indicator]] = {
     "anomaly_likelihood": AnomalyLikelihood,
     "kswin": Kswin,
     "missing_values": MissingValues,
+    "novelty": Novelty,
     "page_hinkley": PageHinkley,
     "silence": Silence,
     "value_range": ValueRange,
@@ -100,10 +102,7 @@ def kinds(field: str) -> list[str]:
 
 def default_indicators() -> list[Params]:
     """Return what watches a stream that asks for nothing."""
-    return [
-        _MODELS[AnomalyLikelihood](kind="anomaly_likelihood"),
-        _MODELS[ValueRange](kind="value_range"),
-    ]
+    return [_MODELS[Novelty](kind="novelty")]
 
 
 def build_learner(params: Params) -> Learner:

@@ -15,6 +15,7 @@ from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
+from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.value_range import ValueRange
@@ -108,6 +109,12 @@ INDICATORS: list[Case] = [
     (Kswin, {"watch": "x.v"}, noisy_cycle),
     (MissingValues, {}, two_features),
     (Silence, {"window": 10}, two_features),
+    (Novelty, {}, noisy_cycle),
+    (
+        Novelty,
+        {"representatives": 16, "tail": 5, "learning_period": 5, "min_samples": 20},
+        two_features,
+    ),
     (ValueRange, {"min_samples": 10}, noisy_cycle),
     (ValueRange, {}, two_features),
 ]

@@ -15,6 +15,7 @@ from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
+from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.value_range import ValueRange
@@ -25,6 +26,18 @@ KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
     (Kswin, {"window_size": 12, "stat_size": 4}),
     (Kswin, {"window_size": 300, "stat_size": 4}),
     (MissingValues, {"window": 12, "max_features": 4}),
+    (
+        Novelty,
+        {
+            "representatives": 4,
+            "tail": 2,
+            "learning_period": 3,
+            "min_samples": 7,
+            "averaging": 3,
+            "quiet_events": 5,
+            "max_features": 4,
+        },
+    ),
     (PageHinkley, {"threshold": 1e-3, "min_instances": 1}),
     (Silence, {"window": 12}),
     (ValueRange, {"min_samples": 3, "max_features": 4}),
