@@ -12,6 +12,9 @@ from benchmarks import load, serve
 from service.catalog import INDICATORS, LEARNERS
 from service.cli import main
 
+DATA = Path(__file__).parents[2] / "shared" / "data" / "nab"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
+
 
 def test_a_load_is_what_was_answered(tmp_path: Path) -> None:
     lines = list(serve.event_lines([1.0, 2.5, 3.0]))
@@ -46,3 +49,31 @@ def test_bench_steps(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(theirs) >= 8
     assert found.keys() >= {name.removeprefix("river.") for name in theirs}
     assert all(0 < each["min"] <= each["median"] <= each["max"] for each in found.values())
+
+
+@pytest.mark.long
+@needs_data
+def test_bench_htm_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "htm-speed", "--quick", "--data", str(DATA)]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["of_half_space_trees"]["median"] > 0.1
+    assert len(found["files"]) == 4
+    for each in found["files"].values():
+        stages = {name: stage["median"] for name, stage in each["microseconds"].items()}
+        whole = stages.pop("whole")
+        assert sum(stages.values()) == pytest.approx(whole, rel=0.5)
+    sizes = [row["segments"] for row in found["memory_step"]]
+    assert sizes[0] > 1_000
+    assert sizes[1] > 20_000
+
+
+@pytest.mark.long
+@needs_data
+def test_bench_htm_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "htm-memory", "--quick", "--data", str(DATA)]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    (young,) = found["stream"]
+    assert young["snapshot_bytes"] < 1_000_000
+    server = found["server"]
+    assert server["digests_as_if_never_written_out"] == server["streams"] == 200
+    assert server["most_in_memory_after_a_round"] <= 11
