@@ -116,13 +116,17 @@ class Seasons:
     def scale(self) -> float:
         return self.step or 1.0
 
+    def measure(self, value: float) -> None:
+        if self.values and not math.isnan(value):
+            step = abs(value - self.values[-1])
+            self.step += (step - self.step) / min(len(self.values), s.STEP_MEMORY)
+
     def learn(self, value: float) -> None:
         n = len(self.values)
         before = self.values[-1] if n else 0.0
         self.values.append(before if math.isnan(value) else value)
         if math.isnan(value) or n == 0:
             return
-        self.step += (abs(value - before) - self.step) / min(n, s.STEP_MEMORY)
         first = s.BLOCK * ((hash64(n, 0) >> 32) % s.BLOCKS)
         for lag in range(first + 1, min(first + s.BLOCK, n) + 1):
             apart = min(abs(value - self.values[n - lag]) / self.scale, s.FAR)
@@ -257,6 +261,7 @@ class Forecaster:
         self.told.append(event)
         self.rows.append(rows)
         if not math.isnan(value):
+            self.seasons.measure(value)
             self.decoder.see(value)
             if made >= 0:
                 then = self.told[made]
@@ -276,15 +281,15 @@ class Forecaster:
 
     def learn_head(self, x: Floats, target: float) -> None:
         error = target - bounded(float(self.weight @ x))
-        most = f.SURPRISE * self.late if self.learned > f.FEW else 2 * f.BOUND
+        most = f.SURPRISE * self.late if self.late > 0 else f.BOUND
         self.learned += 1
         self.late += (min(abs(error), 2 * most) - self.late) / min(self.learned, f.SLOW)
         gain = self.variance @ x
         below = f.FORGETTING + x @ gain
         self.weight = self.weight + gain / below * min(max(error, -most), most)
         self.variance = (self.variance - np.outer(gain, gain) / below) / f.FORGETTING
-        trace = np.trace(self.variance)
-        self.variance = self.variance * min(1.0, f.FIRST_VARIANCE * f.FEATURES / trace)
+        shrink = np.sqrt(np.minimum(1.0, f.FIRST_VARIANCE / np.diag(self.variance)))
+        self.variance = self.variance * np.outer(shrink, shrink)
 
 
 def bounded(x: float) -> float:

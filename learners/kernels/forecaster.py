@@ -37,6 +37,7 @@ from learners.kernels.seasons import (
     EVENTS,
     LAG,
     Seasons,
+    measure_step,
     scale_of,
     seasons_learn,
 )
@@ -45,7 +46,6 @@ FEATURES = 17
 FORGETTING = 0.9995
 FIRST_VARIANCE = 10.0
 SURPRISE = 4.0  # average errors; a larger error counts as this
-FEW = 20
 BOUND = 1e3  # average steps; features and errors beyond count as this
 LARGEST = 2.0**1020
 YOUNG = 16  # updates before the decoder is listened to
@@ -167,21 +167,18 @@ def least_squares(
     x: NDArray[np.float64],
     error: float,
 ) -> None:
-    """One step of recursive least squares: `error` is the target less the output for `x`.
-
-    The trace of the variance stays below its first, so that what is not excited cannot wind up.
-    """
-    below = FORGETTING
+    """One step of recursive least squares: `error` is the target less the output for `x`."""
+    excited = 0.0
     for i in range(FEATURES):
         g = 0.0
         for j in range(FEATURES):
             g += variance[h, i, j] * x[j]
         gain[i] = g
-        below += g * x[i]
-    if not below >= FORGETTING or below == np.inf:
+        excited += g * x[i]
+    if not excited < np.inf:
         reset_variance(variance, h)
         return
-    trace = 0.0
+    below = FORGETTING + max(excited, 0.0)
     for i in range(FEATURES):
         part = gain[i] / below
         weight[h, i] = clip(weight[h, i] + part * error, BOUND)
@@ -189,12 +186,30 @@ def least_squares(
             v = (variance[h, i, j] - part * gain[j]) / FORGETTING
             variance[h, i, j] = v
             variance[h, j, i] = v
-        trace += variance[h, i, i]
-    if trace > FIRST_VARIANCE * FEATURES:
-        shrink = FIRST_VARIANCE * FEATURES / trace
+    bound_variance(variance, gain, h)
+
+
+@lean_njit
+def bound_variance(variance: NDArray[np.float64], shrink: NDArray[np.float64], h: int) -> None:
+    """Keep each feature's variance in (0, FIRST_VARIANCE]: what is rarely excited winds up.
+
+    Row and column of one beyond are shrunk, which leaves the matrix positive; one that rounding
+    made negative is drawn afresh.
+    """
+    beyond = False
+    for i in range(FEATURES):
+        v = variance[h, i, i]
+        if not v > 0.0:
+            reset_variance(variance, h)
+            return
+        shrink[i] = 1.0
+        if v > FIRST_VARIANCE:
+            shrink[i] = math.sqrt(FIRST_VARIANCE / v)
+            beyond = True
+    if beyond:
         for i in range(FEATURES):
             for j in range(FEATURES):
-                variance[h, i, j] *= shrink
+                variance[h, i, j] *= shrink[i] * shrink[j]
 
 
 @lean_njit
@@ -204,7 +219,7 @@ def head_learn(head: Head, h: int, target: float) -> None:
     An error beyond SURPRISE average ones counts as that many, lest one outlier turn the weights.
     """
     error = target - head_output(head.weight, h, head.x)
-    most = SURPRISE * head.late[h] if head.learned[h] > FEW else 2.0 * BOUND
+    most = SURPRISE * head.late[h] if head.late[h] > 0.0 else BOUND
     head.learned[h] += 1
     size = min(abs(error), 2.0 * most)
     head.late[h] += (size - head.late[h]) / min(np.float64(head.learned[h]), SLOW)
@@ -302,6 +317,7 @@ def forecaster_learn(f: Forecaster, value: float, forecast: NDArray[np.float64])
     if not math.isnan(value):
         value = clip(value, LARGEST)
         intervals_learn(f.intervals, value)
+        measure_step(f.seasons, value)
         lag, scale = f.seasons.counts[LAG], scale_of(f.seasons)
         for h in range(forecast.shape[0]):
             ahead = f.decoder.horizons[h]

@@ -100,6 +100,15 @@ def choose_lag(s: Seasons) -> None:
 
 
 @lean_njit
+def measure_step(s: Seasons, value: float) -> None:
+    """Average in the step to `value`, which is about to be pushed; NaN is none."""
+    n = s.counts[EVENTS]
+    if n > 0 and not math.isnan(value):
+        before = s.ring[(n - 1) % s.ring.shape[0]]
+        s.step[0] += (abs(value - before) - s.step[0]) / min(np.float64(n), STEP_MEMORY)
+
+
+@lean_njit
 def seasons_learn(s: Seasons, value: float) -> None:
     """Push a value, or the one before for NaN, and look at some lags."""
     n, room = s.counts[EVENTS], s.ring.shape[0]
@@ -109,7 +118,6 @@ def seasons_learn(s: Seasons, value: float) -> None:
     s.counts[EVENTS] = n + 1
     if missing or n == 0:
         return
-    s.step[0] += (abs(value - before) - s.step[0]) / min(np.float64(n), STEP_MEMORY)
     look_at_block(s, value, BLOCK * (hash32(n, 0) % BLOCKS))
     if n % (OFTEN if n < LAGS else SELDOM) == 0:
         choose_lag(s)
