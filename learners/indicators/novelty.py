@@ -96,6 +96,7 @@ class Novelty(Scorer):
         self._novelty.settings[:] = learning_period, min_samples
         self._places: dict[str, int] = {}
         self._fresh = False
+        self._warming = True
 
     @classmethod
     def memory_bytes(cls, **params: Any) -> int:
@@ -126,6 +127,7 @@ class Novelty(Scorer):
             _number(prediction.score),
         )
         self._fresh = True
+        self._warming = self._warming and self._few()
 
     def _meet(self, name: str) -> None:
         room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
@@ -133,20 +135,23 @@ class Novelty(Scorer):
             self._places[name] = len(self._places)
 
     def value(self) -> float | None:
-        """Return how strange the latest event was, in [0, 1], or `None` before any."""
-        if not self._novelty.counts[kernels.EVENTS]:
+        """Return how strange the latest event was, in [0, 1], or `None` while warming."""
+        if self._warming:
             return None
         found = float(self._novelty.said[kernels.NEWS])
         return found / (found + kernels.ALARM)
 
     @property
     def fresh(self) -> bool:
-        """Whether there has been an event since the state was set."""
-        return self._fresh
+        """Whether the latest event was judged."""
+        return self._fresh and not self._warming
 
     @property
     def warming(self) -> bool:
         """Whether too few numbers and scores have come to judge by."""
+        return self._warming
+
+    def _few(self) -> bool:
         n = self._novelty
         return int(max(n.seen.max(), n.counts[kernels.SCORES])) <= self.min_samples
 
@@ -187,6 +192,7 @@ class Novelty(Scorer):
             getattr(own, name)[:] = arrays[name]
         self._places = {name: i for i, name in enumerate(names)}
         self._fresh = False
+        self._warming = self._few()
 
     def _check(self, arrays: Arrays) -> None:
         check_range("seen", arrays["seen"], 0, 2**62)
