@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRAILING = {"E6": 960, "E7": 400}
-MOST = 0.35
+MOST = 0.4
 COLOR = {"paper": BLUE, "online": ORANGE}
 TITLE = {"E6": "E6, as it was", "E7": "E7, changed in April"}
 
@@ -40,12 +40,12 @@ def _curves(axes: Axes, name: str, value: Floats, errors: Mapping[str, Sequence[
         shares = [(trailing(np.nan_to_num(each), window) / below)[shown] for each in runs]
         x = np.arange(len(below))[shown]
         band(axes, x, shares, f"{protocol} protocol", COLOR[protocol])
-    level(axes, 0.088, "same time last week, E6")
+    level(axes, 0.088, "weekly repetition of E6")
     if name == "E7" and len(value) > CHANGE:
         moment(axes, CHANGE, "change")
     panel(axes, TITLE[name], "record", f"MAPE of the last {window}")
     axes.set_ylim(0, MOST)
-    axes.legend()
+    axes.legend(ncols=3, fontsize=7.5, loc="upper right", frameon=False)
 
 
 def _bars(axes: Axes, name: str, found: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""HTM sequence memory: encoder, spatial pooler, temporal memory and decoder as one learner."""
+"""HTM sequence memory: encoder, spatial pooler, temporal memory and forecaster as one learner."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class SequenceMemory(Learner):
     """Learns the sequences one numeric feature runs through, and forecasts it.
 
     The value and its time of day become a sparse code, a spatial pooler turns the code into
-    active columns, a temporal memory predicts the next ones, and a decoder reads value
-    forecasts from them. The score is the share of active columns that was not predicted. The
-    resolution of the code is found from the values seen so far, never from those to come.
+    active columns, and a temporal memory predicts the next ones. The score is the share of active
+    columns that was not predicted. A forecaster reads the predicted cells, the value and its time
+    and what repeats. All scales are found from the values seen so far, never from those to come.
 
     It fails on noise without any repetition, where the score stays near 1; on one corrupted
     event, after which the context is lost for a while unless `bridging` is given; and it sees one
@@ -72,7 +72,7 @@ class SequenceMemory(Learner):
     value_bits, value_on_bits
         n and w of the value's code.
     time_of_day, day_of_week, weekend
-        Parts of the time (UTC) that join the code.
+        Parts of the time (UTC) that join the code; without any, forecasts see no time either.
     horizons, coverage
         Events ahead to forecast, increasing; probability of the band.
     decoder_rate, decoder_buckets, decoder_rows
@@ -293,7 +293,7 @@ class SequenceMemory(Learner):
         kernels.sequence_reset(self._scale, self._memory.arrays, self._forecaster.arrays)
 
     def signals(self) -> Mapping[str, float]:
-        """Return sizes, evictions, how much bursts and how much is predicted."""
+        """Return sizes, evictions, how much bursts and is predicted, and when values repeat."""
         m = self._memory
         state = self._scale.state
         return {
@@ -303,6 +303,7 @@ class SequenceMemory(Learner):
             "burst_rate": float(state[kernels.BURSTS]),
             "predicted_columns": count_predicted_columns(m.arrays) / self.active_columns,
             "resolution": float(state[kernels.RESOLUTION]),
+            "season": float(self._forecaster.season),
         }
 
     def get_state(self) -> Arrays:
