@@ -45,7 +45,7 @@ def _curves(axes: Axes, name: str, value: Floats, errors: Mapping[str, Sequence[
         moment(axes, CHANGE, "change")
     panel(axes, TITLE[name], "record", f"MAPE of the last {window}")
     axes.set_ylim(0, MOST)
-    axes.legend(ncols=3, fontsize=7.5, loc="upper right", frameon=False)
+    axes.legend(fontsize=7.5, loc="upper right", frameon=False)
 
 
 def _bars(axes: Axes, name: str, found: Mapping[str, Any]) -> None:
