@@ -64,7 +64,7 @@ class SequenceMemory(Learner):
     permanence_increment, permanence_decrement, predicted_decrement
         Learning and forgetting.
     new_synapses, max_synapses, max_segments_per_cell, max_segments, eviction
-        Size. With the default caps the whole learner never exceeds about 40 MB.
+        Size. With the default caps the whole learner never exceeds 6.9 MB.
     bridging
         Events in a row, replaced or inserted, that a sequence may go on behind.
     potential, pooler_connect, pooler_disconnect, boost
@@ -105,7 +105,7 @@ class SequenceMemory(Learner):
         new_synapses: int = 31,
         max_synapses: int = 40,
         max_segments_per_cell: int = 128,
-        max_segments: int = 65_536,
+        max_segments: int = 16_384,
         eviction: str = "least_useful",
         bridging: int = 0,
         potential: float = 0.8,

@@ -493,6 +493,7 @@ def _layout(
         "place": ((columns,), np.uint32),
         "group_end": ((columns,), np.uint32),
         "strength": ((room,), np.uint32),
+        "hit": ((room,), np.int32),
         "rng": ((1,), np.uint64),
         "counts": ((segments.COUNTS,), np.int64),
         "settings": ((segments.SETTINGS,), np.int64),

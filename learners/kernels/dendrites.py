@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.bits import Words, has_bit, set_bit, whole
+from learners.kernels.bits import Words, set_bit, whole
 from learners.kernels.inverted_lists import BLOCK
 from learners.kernels.jit import lean_njit
 from learners.kernels.segments import (
@@ -22,6 +22,7 @@ from learners.kernels.segments import (
     PREDICTING,
     SLOTS,
     Memory,
+    find_hits,
 )
 
 PAGE = 64  # segments whose counts are looked at together
@@ -48,10 +49,12 @@ def count_potential(
 @lean_njit
 def connected_count(m: Memory, slot: int, active: Words) -> int:
     """Return how many connected synapses of a segment lie on `active` cells (eq. 2)."""
-    threshold, n = m.settings[CONNECTED], whole(0)
-    for j in range(whole(m.seg_n[slot])):
-        n += (m.syn_perm[slot, j] >= threshold) * has_bit(active, m.syn_cell[slot, j])
-    return n
+    threshold, hit, n = np.int32(m.settings[CONNECTED]), m.hit, np.int32(0)
+    perms = m.syn_perm[slot]
+    find_hits(m, slot, active)
+    for i in range(whole(m.seg_n[slot])):
+        n += hit[i] & np.int32(np.int32(perms[i]) >= threshold)
+    return whole(n)
 
 
 @lean_njit

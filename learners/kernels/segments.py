@@ -63,6 +63,7 @@ class Memory(NamedTuple):
     place: NDArray[np.uint32]  # [N] scratch, zero between uses: 1 + place among active columns
     group_end: NDArray[np.uint32]  # [N] scratch
     strength: NDArray[np.uint32]  # [SM] scratch
+    hit: NDArray[np.int32]  # [SM] scratch
     rng: NDArray[np.uint64]  # [1]
     counts: NDArray[np.int64]
     settings: NDArray[np.int64]
@@ -161,18 +162,30 @@ def create_segment(m: Memory, cell: int) -> int:
 
 
 @lean_njit
+def find_hits(m: Memory, slot: int, active: Words) -> None:
+    """Note for each synapse of a segment whether its cell is among `active`, as 1 or 0.
+
+    Apart from what is done with it, so that the latter is done on several synapses at once, and
+    nothing is guessed by the processor: what it would guess here is wrong half of the time.
+    """
+    cells, hit = m.syn_cell[slot], m.hit
+    for i in range(whole(m.seg_n[slot])):
+        hit[i] = has_bit(active, cells[i])
+
+
+@lean_njit
 def adapt_segment(m: Memory, slot: int, increment: int, decrement: int) -> None:
     """Move permanences by the last active cells (eq. 3 and 4); drop what reaches zero."""
-    n = whole(m.seg_n[slot])
-    cells, perms, is_active = m.syn_cell[slot], m.syn_perm[slot], m.is_active
-    swing = increment + decrement
-    lost = False
+    n, perms, hit = whole(m.seg_n[slot]), m.syn_perm[slot], m.hit
+    find_hits(m, slot, m.is_active)
+    swing, down, full = np.int32(increment + decrement), np.int32(decrement), np.int32(FULL)
+    least = full
     for i in range(n):
-        moved = whole(perms[i]) - decrement + swing * has_bit(is_active, cells[i])
-        moved = min(max(moved, whole(0)), whole(FULL))
-        lost |= moved == 0
+        moved = np.int32(perms[i]) - down + (swing & -hit[i])
+        moved = min(max(moved, np.int32(0)), full)
+        least = min(least, moved)
         perms[i] = moved
-    if lost:
+    if least == 0:
         drop_zeros(m, slot)
 
 
