@@ -25,6 +25,8 @@ FEWEST = 20
 def draw(canvas: plots.Canvas, r: Results, curves: dict[str, Any]) -> None:
     """Draw a panel an experiment; `curves` holds the published ones, or nothing."""
     high, others, ends, length, noise, killed = canvas.axes
+    for axes in canvas.axes:
+        axes.locator_params(axis="x", nbins=5)
     stored = curves.get("fig4_continuous_learning", {})
     rows: dict[str, Curve] = {name: (published.AT_E1, row) for name, row in published.E1.items()}
     rows |= {name: (c["x"], c["meanAccuracy"]) for name, c in stored.items()}
@@ -52,7 +54,7 @@ def _others(axes: Axes, r: Results, rows: dict[str, Curve]) -> None:
     colors = (plots.GREEN, plots.RED, plots.ORANGE, plots.PURPLE)
     names = ("LSTM-online100", "LSTM-3000", "TDNN", "ELM")
     for name, color in zip(names, colors, strict=True):
-        plots.published(axes, *rows[name], f"{name} (published)", color)
+        plots.published(axes, *_until(rows[name], r.plan.high_order), f"{name} (published)", color)
     _frame(axes, (r.plan.change_at, "ends swapped"))
 
 

@@ -48,5 +48,5 @@ def _cell(values: Sequence[Any], i: int) -> str:
     value = values[i]
     if not isinstance(value, Mapping):
         return f"{value:g}"
-    inner = f"{value['mean']:.4g} ± {value['sd']:.1g}"
-    return f"{inner} [{value['min']:.3g}, {value['max']:.3g}]" if "min" in value else inner
+    inner = f"{value['mean']:.4g} ± {value['sd']:.3g}"
+    return f"{inner} [{value['min']:.4g}, {value['max']:.4g}]" if "min" in value else inner
