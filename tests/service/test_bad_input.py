@@ -378,7 +378,11 @@ def likelihood(**params: Any) -> dict[str, Any]:
         (zscore(window=-4), "/learner/window", "got -4, expected 2.."),
         (zscore(window=10, min_samples=11), "/learner/min_samples", "window (10)"),
         (zscore(max_features=0), "/learner/max_features", "got 0"),
-        (sequence(active_columns=65), "/learner/active_columns", "got 65, expected 1..64"),
+        (
+            sequence(active_columns=65),
+            "/learner/active_columns",
+            "got 65, expected 1..columns (64)",
+        ),
         (sequence(activation_threshold=5), "/learner/activation_threshold", "active_columns (4)"),
         (sequence(horizons=[3, 1]), "/learner/horizons", "got (3, 1)"),
         (sequence(horizons=[1, 1]), "/learner/horizons", "got (1, 1)"),
