@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from inspect import signature
 from typing import Any
 
@@ -23,6 +24,7 @@ from learners.binary_pooler import BinaryPooler
 from learners.encoders import DateEncoder
 from learners.forecaster import Forecaster
 from learners.kernels import sequence_step as kernels
+from learners.kernels.jit import entry
 from learners.kernels.temporal_memory import count_predicted_columns
 from learners.parameters import (
     Layout,
@@ -254,9 +256,7 @@ class SequenceMemory(Learner):
         name = self._feature or _only_number(x)
         value = _value(x, name)
         s = self._scale
-        score = kernels.sequence_look(
-            s, self._pooler.arrays, self._memory.arrays, self._forecaster.arrays, value, _time(t)
-        )
+        score = self._look_entry(*self._arrays(), value, _time(t))
         return self._prediction(name, score, s.expected.tolist(), s.forecast.tolist())
 
     def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
@@ -277,12 +277,22 @@ class SequenceMemory(Learner):
 
     def _step(self, value: float, t: float) -> float:
         """Learn from one event and return its score, taking more memory when it is needed."""
-        scale, pooler, forecaster = self._scale, self._pooler.arrays, self._forecaster.arrays
-        score = kernels.sequence_step(scale, pooler, self._memory.arrays, forecaster, value, t)
+        score = self._step_entry(*self._arrays(), value, t)
         if score == kernels.NO_ROOM:
             self._memory.make_room(self.active_columns)
-            score = kernels.sequence_step(scale, pooler, self._memory.arrays, forecaster, value, t)
+            score = self._step_entry(*self._arrays(), value, t)
         return score
+
+    def _arrays(self) -> tuple[Any, Any, Any, Any]:
+        return self._scale, self._pooler.arrays, self._memory.arrays, self._forecaster.arrays
+
+    @cached_property
+    def _look_entry(self) -> Callable[..., float]:
+        return entry(kernels.sequence_look, *self._arrays(), NAN, NAN)
+
+    @cached_property
+    def _step_entry(self) -> Callable[..., float]:
+        return entry(kernels.sequence_step, *self._arrays(), NAN, NAN)
 
     def forecast(self, horizon: int) -> list[Forecast]:
         """Return the last event's forecasts for the parameter `horizons` up to `horizon`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from learners.base import Arrays, Features, Prediction, Scorer, Target
 from learners.indicators.watch import LARGEST
 from learners.kernels import novelty as kernels
+from learners.kernels.jit import entry
 from learners.parameters import (
     Layout,
     allocate,
@@ -120,7 +122,7 @@ class Novelty(Scorer):
                 self._meet(name)
         for name, i in places.items():
             values[i] = _number(x.get(name))
-        kernels.novelty_step(
+        self._step_entry(
             self._novelty,
             len(places),
             math.nan if t is None else float(t),
@@ -128,6 +130,10 @@ class Novelty(Scorer):
         )
         self._fresh = True
         self._warming = self._warming and self._few()
+
+    @cached_property
+    def _step_entry(self) -> Callable[..., None]:
+        return entry(kernels.novelty_step, self._novelty, 0, math.nan, math.nan)
 
     def _meet(self, name: str) -> None:
         room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
