@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +13,14 @@ from benchmarks.nab_layers import LAYERS, STREAM
 from benchmarks.nab_scoring import PROFILES
 from benchmarks.plots import BLUE, GRAY, Canvas, panel
 
+WIDTH = 180
 SHORT = {"standard": "standard", "reward_low_FP_rate": "low FP", "reward_low_FN_rate": "low FN"}
 
 
 def show(report: Mapping[str, Any]) -> None:
     """Print the tables on standard error."""
-    console = Console(stderr=True)
+    # A log has no width of its own, and a table cut to 80 columns says nothing.
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
     console.print(_layers(report))
     console.print(_categories(report))
     console.print(_files(report))
@@ -89,5 +92,5 @@ def draw(canvas: Canvas, report: Mapping[str, Any]) -> None:
     adds = [row[STREAM]["mean"] for row in categories.values()]
     other.bar_label(other.barh(list(categories), adds, color=BLUE), fmt="%.1f", fontsize=7)
     other.tick_params(axis="y", labelsize=7)
-    panel(other, "What each category adds, of what it could", "score", "")
+    panel(other, "What each category adds", "score", "")
     canvas.save("Numenta anomaly benchmark")
