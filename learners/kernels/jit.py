@@ -22,8 +22,8 @@ def njit(function: F) -> F:
 def lean_njit(function: F) -> F:
     """Compile as `njit` does, without numba's own memory: for kernels of the hot path.
 
-    Such a kernel cannot allocate, and no array that it hands on or cuts a row from is counted:
-    with counting, a step through the temporal memory takes twice as long.
+    Such a kernel cannot allocate, and no array that it hands on or cuts a row from is counted,
+    which a step through the temporal memory does thousands of times.
     """
     return cast(F, numba.njit(**_LEAN)(function))
 
