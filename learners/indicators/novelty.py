@@ -29,7 +29,7 @@ LONGEST_NAMES = 1 << 16
 
 
 class Novelty(Scorer):
-    """How far an event lies from all there have been: 0.5 once in ten thousand, 1 at most.
+    """How far an event lies from all there have been: 0 nothing new, 0.5 an alarm, 1 at most.
 
     Each number is seen in three views: the value; the mean of the last three; the distance from
     what has been usual at its time of day (UTC). In each, the distance to the nearest number
@@ -38,6 +38,10 @@ class Novelty(Scorer):
     view tells its improbability as decades, -log10 p; the strangest feature's and the learner's
     add up to D, and the value is D / (D + 4). An event that is not a tenth stranger than each of
     the `quiet_events` before it scores at most 0.23, so that an alarm sounds once.
+
+    D is no calibrated probability: the views overlap, tails are heavier than exponential, and so
+    four decades come oftener than once in 10 000. On 41 files of the Numenta benchmark, outside of
+    its windows, one event in 900 scored 0.5 or more.
 
     It fails to see what is strange only in its order, unless the learner does; a trend is new all
     along, and what once was new, even an absurd value, is no longer. Features beyond
