@@ -385,7 +385,7 @@ def test_a_stream_that_is_written_out_keeps_its_series(serving: Serving, tmp_pat
     with serving(tmp_path, max_learners_bytes=1) as url:
         for name in ("first", "second"):
             hand = Hand(url, name)
-            hand.put()
+            hand.put({**SPEC, "indicators": [{"kind": "anomaly_likelihood"}]})
             hand.post([event(i) for i in range(30)])
         while value(url, "streams_in_memory") != 1:  # The reply to an event comes before that.
             time.sleep(0.01)
