@@ -145,6 +145,9 @@ class Learner(Stateful, base.Base, ABC):
     keeps_state: bool = True
     """Whether `get_state` holds all there is; a learner without is recovered from its log."""
 
+    learns_labels: bool = False
+    """Whether labels change it."""
+
     @classmethod
     def state_is_kept(cls, **params: Any) -> bool:
         """Return what `keeps_state` of a learner with these parameters will be."""
@@ -162,6 +165,13 @@ class Learner(Stateful, base.Base, ABC):
     @abstractmethod
     def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
         """Learn from one event."""
+
+    def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
+        """Learn from the label of an event that has been through `learn_one` without one.
+
+        One whose `learns_labels` is false passes over it. Raises `InvalidEvent` before anything
+        changed, as `learn_one` does.
+        """
 
     def step_one(self, x: Features, y: Target = None, t: float | None = None) -> Prediction:
         """Predict, then learn."""

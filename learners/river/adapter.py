@@ -90,6 +90,7 @@ class RiverEstimator(Learner):
         self.seed = seed
         self._built = self._build()
         self.keeps_state = self._built.keeps_state
+        self.learns_labels = self._built.role.needs_label
         good = feature is None or self._built.role.one_value
         require(good, "feature", feature, f"none, as {estimator} sees all features")
         self._known = Known(Size(max_features, max_classes))
@@ -139,6 +140,11 @@ class RiverEstimator(Learner):
         if self._teaches(values, y):
             self._built.role.learn(values, label)
             self._remember(values, label)
+
+    def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
+        """Learn as from an event that came with its label."""
+        if self.learns_labels:
+            self.learn_one(x, y, t)
 
     def step_one(self, x: Features, y: Target = None, t: float | None = None) -> Prediction:
         """Predict, then learn; raises as `learn_one` does."""
