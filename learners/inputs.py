@@ -8,15 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.base import Arrays, Features, InvalidEvent
-from learners.parameters import (
-    Layout,
-    check_range,
-    check_state_arrays,
-    names_in,
-    require,
-    require_state,
-    text_array,
-)
+from learners.parameters import Layout, check_range, check_state_arrays, require
+from learners.places import Places
 
 LARGEST = 1e100
 LONGEST_NAMES = 1 << 20
@@ -44,7 +37,7 @@ class Inputs:
         self.vector = np.zeros(width)
         self._moments = np.zeros((width, 2))
         self._seen = np.zeros(width, np.int64)
-        self._places: dict[str, int] = {}
+        self._places = Places(width, LONGEST_NAMES)
 
     @staticmethod
     def memory_bytes(width: int) -> int:
@@ -61,7 +54,7 @@ class Inputs:
 
         Raises `InvalidEvent` for a number that is not finite.
         """
-        vector, places = self.vector, self._places
+        vector, places = self.vector, self._places.of
         vector.fill(0.0)
         for name, value in x.items():
             if value is None:
@@ -85,21 +78,10 @@ class Inputs:
             if value is None:
                 continue
             text = isinstance(value, str)
-            i = self._place(f"{name}={value}" if text else name)
+            i = self._places.take(f"{name}={value}" if text else name)
             if i >= 0 and self.standardize:
                 self._count(i, 1.0 if isinstance(value, str) else float(value))
         return self.read(x)
-
-    def _place(self, name: str) -> int:
-        places = self._places
-        i = places.get(name, -1)
-        if i < 0 and len(places) < self.width and self._has_room(name):
-            i = places[name] = len(places)
-        return i
-
-    def _has_room(self, name: str) -> bool:
-        # A character takes up to twelve bytes as escaped JSON.
-        return 12 * (sum(map(len, self._places)) + len(name)) <= LONGEST_NAMES
 
     def _count(self, i: int, value: float) -> None:
         value = min(max(value, -LARGEST), LARGEST)
@@ -121,7 +103,7 @@ class Inputs:
         """Return the names in the order of their places, and their moments."""
         known = self.known
         return {
-            "names": text_array(list(self._places)),
+            "names": self._places.to_array(),
             "moments": self._moments[:known].copy(),
             "seen": self._seen[:known].copy(),
         }
@@ -134,9 +116,7 @@ class Inputs:
             "seen": ((-1,), np.int64),
         }
         check_state_arrays(arrays, layout)
-        names = names_in("names", arrays["names"], self.width)
-        for name in ("moments", "seen"):
-            require_state(len(arrays[name]) == len(names), name, f"expected {len(names)} rows")
+        self._places.check_rows(arrays, "moments", "seen")
         check_range("seen", arrays["seen"], 0, 2**62)
         check_range("moments", arrays["moments"][:, _MEAN], -2 * LARGEST, 2 * LARGEST)
         check_range("moments", arrays["moments"][:, _SQUARES], 0.0, math.inf)
@@ -144,7 +124,7 @@ class Inputs:
     def set_state(self, arrays: Arrays) -> None:
         """Replace the state, or raise `StateError` and leave it untouched."""
         self.check_state(arrays)
-        self._places = {name: i for i, name in enumerate(names_in("names", arrays["names"]))}
+        self._places.restore(arrays["names"])
         self._moments[:] = 0.0
         self._seen[:] = 0
         self._moments[: self.known] = arrays["moments"]

@@ -15,11 +15,10 @@ from learners.parameters import (
     check_range,
     check_state_arrays,
     layout_bytes,
-    names_in,
     require,
     require_state,
-    text_array,
 )
+from learners.places import Places
 
 LONGEST_NAMES = 1 << 20
 
@@ -47,7 +46,7 @@ class MissingValues(Indicator):
         arrays = allocate(_layout(window, max_features))
         self._ring, self._missing = arrays["ring"], arrays["missing"]
         self._since, self._now = arrays["since"], arrays["now"]
-        self._places: dict[str, int] = {}
+        self._places = Places(max_features, LONGEST_NAMES)
 
     @classmethod
     def memory_bytes(cls, **params: Any) -> int:
@@ -60,22 +59,17 @@ class MissingValues(Indicator):
     ) -> None:
         """Take in which features one event has."""
         for name, value in x.items():
-            if value is not None and name not in self._places:
-                self._meet(name)
+            if value is not None and name not in self._places.of:
+                self._places.take(name)
         for i, name in enumerate(self._places):
             self._now[i] = x.get(name) is None
         kernels.missing_update(self._ring, self._missing, self._since, self._now, len(self._places))
-
-    def _meet(self, name: str) -> None:
-        room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
-        if len(self._places) < self.max_features and room:
-            self._places[name] = len(self._places)
 
     def shares(self) -> dict[str, float]:
         """Return the share of events without it, for each feature."""
         return {
             name: float(self._missing[i] / min(self._since[i], self.window))
-            for name, i in self._places.items()
+            for name, i in self._places.of.items()
         }
 
     def value(self) -> float | None:
@@ -92,7 +86,7 @@ class MissingValues(Indicator):
         """Return the rings in use and the names of their features."""
         features = len(self._places)
         return {
-            "names": text_array(list(self._places)),
+            "names": self._places.to_array(),
             "ring": self._ring[:features].copy(),
             "missing": self._missing[:features].copy(),
             "since": self._since[:features].copy(),
@@ -107,10 +101,7 @@ class MissingValues(Indicator):
             "since": ((-1,), np.int64),
         }
         check_state_arrays(arrays, like)
-        names = names_in("names", arrays["names"], self.max_features)
-        features = len(names)
-        for name in ("ring", "missing", "since"):
-            require_state(len(arrays[name]) == features, name, f"expected {features} rows")
+        features = self._places.check_rows(arrays, "ring", "missing", "since")
         check_range("ring", arrays["ring"], 0, 1)
         check_range("since", arrays["since"], 1, 2**62)
         sums = arrays["ring"].sum(axis=1, dtype=np.int64)
@@ -120,7 +111,7 @@ class MissingValues(Indicator):
         for own, name in ((self._ring, "ring"), (self._missing, "missing"), (self._since, "since")):
             own[...] = 0
             own[:features] = arrays[name]
-        self._places = {name: i for i, name in enumerate(names)}
+        self._places.restore(arrays["names"])
 
 
 def _layout(window: int, max_features: int) -> Layout:

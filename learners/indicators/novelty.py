@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from learners.base import Arrays, Features, Prediction, Scorer, Target
-from learners.indicators.watch import LARGEST
+from learners.indicators.watch import LARGEST, number_or_nan
 from learners.kernels import novelty as kernels
 from learners.kernels.jit import entry
 from learners.parameters import (
@@ -19,11 +19,10 @@ from learners.parameters import (
     check_range,
     check_state_arrays,
     layout_bytes,
-    names_in,
     require,
     require_state,
-    text_array,
 )
+from learners.places import Places
 
 LONGEST_NAMES = 1 << 16
 
@@ -100,7 +99,7 @@ class Novelty(Scorer):
         self._novelty = kernels.Novelty(**allocate(layout))
         self._novelty.profile[:] = np.nan
         self._novelty.settings[:] = learning_period, min_samples
-        self._places: dict[str, int] = {}
+        self._places = Places(max_features, LONGEST_NAMES)
         self._fresh = False
         self._warming = True
 
@@ -120,17 +119,17 @@ class Novelty(Scorer):
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
         """Judge the numbers of one event and the learner's score, then take them in."""
-        places, values = self._places, self._novelty.values
+        places, values = self._places.of, self._novelty.values
         for name, value in x.items():
             if name not in places and value is not None and not isinstance(value, str):
-                self._meet(name)
+                self._places.take(name)
         for name, i in places.items():
-            values[i] = _number(x.get(name))
+            values[i] = number_or_nan(x.get(name))
         self._step_entry(
             self._novelty,
             len(places),
             math.nan if t is None else float(t),
-            _number(prediction.score),
+            number_or_nan(prediction.score),
         )
         self._fresh = True
         self._warming = self._warming and self._few()
@@ -138,11 +137,6 @@ class Novelty(Scorer):
     @cached_property
     def _step_entry(self) -> Callable[..., None]:
         return entry(kernels.novelty_step, self._novelty, 0, math.nan, math.nan)
-
-    def _meet(self, name: str) -> None:
-        room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
-        if len(self._places) < self.max_features and room:
-            self._places[name] = len(self._places)
 
     def value(self) -> float | None:
         """Return how strange the latest event was, in [0, 1], or `None` while warming."""
@@ -181,7 +175,7 @@ class Novelty(Scorer):
         features = len(self._places)
         state = {name: getattr(self._novelty, name)[:features].copy() for name in _BY_FEATURE}
         state |= {name: getattr(self._novelty, name).copy() for name in _WHOLE}
-        return state | {"names": text_array(list(self._places))}
+        return state | {"names": self._places.to_array()}
 
     def set_state(self, arrays: Arrays) -> None:
         """Replace the state, or raise `StateError` and leave it untouched."""
@@ -191,16 +185,14 @@ class Novelty(Scorer):
             shape, dtype = like[name]
             like[name] = ((-1, *shape[1:]), dtype)
         check_state_arrays(arrays, like | {"names": ((-1,), np.uint8)})
-        names = names_in("names", arrays["names"], self.max_features)
-        for name in _BY_FEATURE:
-            require_state(len(arrays[name]) == len(names), name, f"expected {len(names)} rows")
+        features = self._places.check_rows(arrays, *_BY_FEATURE)
         self._check(arrays)
         for name in _BY_FEATURE:
             getattr(own, name)[:] = np.nan if name == "profile" else 0
-            getattr(own, name)[: len(names)] = arrays[name]
+            getattr(own, name)[:features] = arrays[name]
         for name in _WHOLE:
             getattr(own, name)[:] = arrays[name]
-        self._places = {name: i for i, name in enumerate(names)}
+        self._places.restore(arrays["names"])
         self._fresh = False
         self._warming = self._few()
 
@@ -227,12 +219,6 @@ class Novelty(Scorer):
         ):
             rising = bool(np.all(np.diff(row[:held]) >= 0.0))
             require_state(rising, "representatives", "expected rising numbers")
-
-
-def _number(value: float | str | None) -> float:
-    if value is None or isinstance(value, str):
-        return math.nan
-    return min(max(float(value), -LARGEST), LARGEST) if value == value else math.nan
 
 
 _BY_FEATURE = ("representatives", "held", "largest", "seen", "recent", "profile")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from learners.base import Arrays, Features, Prediction, Scorer, Target
-from learners.indicators.watch import LARGEST
+from learners.indicators.watch import LARGEST, number_or_nan
 from learners.kernels import value_range as kernels
 from learners.parameters import (
     Layout,
@@ -17,11 +16,10 @@ from learners.parameters import (
     check_range,
     check_state_arrays,
     layout_bytes,
-    names_in,
     require,
     require_state,
-    text_array,
 )
+from learners.places import Places
 
 LONGEST_NAMES = 1 << 20
 
@@ -64,7 +62,7 @@ class ValueRange(Scorer):
         self._ranges, self._seen = arrays["ranges"], arrays["seen"]
         self._values, self._last = arrays["values"], arrays["last"]
         self._last[0] = -1.0
-        self._places: dict[str, int] = {}
+        self._places = Places(max_features, LONGEST_NAMES)
 
     @classmethod
     def memory_bytes(cls, **params: Any) -> int:
@@ -75,20 +73,15 @@ class ValueRange(Scorer):
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
         """Judge the numbers of one event, then take them in."""
-        places = self._places
+        places = self._places.of
         for name, value in x.items():
             if name not in places and value is not None and not isinstance(value, str):
-                self._meet(name)
+                self._places.take(name)
         for name, i in places.items():
-            self._values[i] = _number(x.get(name))
+            self._values[i] = number_or_nan(x.get(name))
         self._last[0] = kernels.range_step(
             self._ranges, self._seen, self._values, len(places), self.min_samples, self.margin
         )
-
-    def _meet(self, name: str) -> None:
-        room = sum(map(len, self._places)) + len(name) <= LONGEST_NAMES // 12
-        if len(self._places) < self.max_features and room:
-            self._places[name] = len(self._places)
 
     def value(self) -> float | None:
         """Return how far outside the latest event was, or `None` if it could not be judged."""
@@ -115,7 +108,7 @@ class ValueRange(Scorer):
         """Return the ranges, the names of their features, and what was said last."""
         features = len(self._places)
         return {
-            "names": text_array(list(self._places)),
+            "names": self._places.to_array(),
             "ranges": self._ranges[:features].copy(),
             "seen": self._seen[:features].copy(),
             "last": self._last.copy(),
@@ -130,10 +123,7 @@ class ValueRange(Scorer):
             "last": ((1,), np.float64),
         }
         check_state_arrays(arrays, like)
-        names = names_in("names", arrays["names"], self.max_features)
-        features = len(names)
-        for name in ("ranges", "seen"):
-            require_state(len(arrays[name]) == features, name, f"expected {features} rows")
+        features = self._places.check_rows(arrays, "ranges", "seen")
         check_range("seen", arrays["seen"], 0, 2**62)
         ranges, last = arrays["ranges"], float(arrays["last"][0])
         check_range("ranges", ranges, -LARGEST, LARGEST)
@@ -144,13 +134,7 @@ class ValueRange(Scorer):
         self._seen[:features] = arrays["seen"]
         self._ranges[:features] = ranges
         self._last[:] = arrays["last"]
-        self._places = {name: i for i, name in enumerate(names)}
-
-
-def _number(value: float | str | None) -> float:
-    if value is None or isinstance(value, str):
-        return math.nan
-    return min(max(float(value), -LARGEST), LARGEST) if value == value else math.nan
+        self._places.restore(arrays["names"])
 
 
 def _layout(max_features: int) -> Layout:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from learners.base import Features, Prediction, Target
 from learners.parameters import require
 
@@ -25,8 +27,14 @@ def watched(watch: str, prediction: Prediction, x: Features, y: Target) -> float
         value = error_of(prediction, x, y)
     else:
         value = x.get(watch.removeprefix(FEATURE))
+    found = number_or_nan(value)
+    return found if found == found else None
+
+
+def number_or_nan(value: float | str | None) -> float:
+    """Return a number, at most 1e100 either way, or NaN for anything else."""
     if value is None or isinstance(value, str) or value != value:
-        return None
+        return math.nan
     return min(max(float(value), -LARGEST), LARGEST)
 
 
