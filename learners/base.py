@@ -154,6 +154,11 @@ class Learner(Stateful, base.Base, ABC):
         return cls.keeps_state
 
     @classmethod
+    def labels_are_learned(cls, **params: Any) -> bool:
+        """Return what `learns_labels` of a learner with these parameters will be."""
+        return cls.learns_labels
+
+    @classmethod
     @abstractmethod
     def memory_bytes(cls, **params: Any) -> int:
         """Return the most bytes that a learner with these parameters will ever hold."""

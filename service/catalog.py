@@ -126,3 +126,8 @@ def memory_bytes(params: Params) -> int:
 def keeps_state(params: Params) -> bool:
     """Return whether a learner's state can be taken out and put back."""
     return LEARNERS[params.kind].state_is_kept(**params.values())
+
+
+def learns_labels(params: Params) -> bool:
+    """Return whether labels change a learner."""
+    return LEARNERS[params.kind].labels_are_learned(**params.values())

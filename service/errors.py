@@ -85,6 +85,34 @@ class LateEvent(InvalidInput):
     code = "late-event"
 
 
+class UnknownEvent(InvalidInput):
+    """The stream knows no event of this id"""
+
+    status = 404
+    code = "unknown-event"
+
+
+class LabelNotAwaited(InvalidInput):
+    """The event does not wait for a label"""
+
+    status = 410
+    code = "label-not-awaited"
+
+
+class LabelConflict(InvalidInput):
+    """The event had another label before"""
+
+    status = 409
+    code = "label-conflict"
+
+
+class LabelsNotKept(InvalidInput):
+    """The stream has no use for labels that come later"""
+
+    status = 409
+    code = "labels-not-kept"
+
+
 class TooMuchMemory(InvalidInput):
     """The learner would need more memory than a stream may have"""
 

@@ -12,7 +12,7 @@ import structlog
 from pydantic_core import to_json
 
 from service.journal.base import START, Journal, Place, Record, StreamRow
-from service.schemas import Command, Event, StreamSpec
+from service.schemas import Command, StreamSpec
 from service.snapshots import revived
 from service.stream import Stream
 from service.work import Live
@@ -51,7 +51,7 @@ class Recovery:
             )
         return Live(
             stream,
-            snapshot_offset=stream.offset - sum(len(record.entries) for record in history),
+            unsaved=sum(len(record.entries) for record in history),
             # The age of the state on disk is unknown: let the next one be due by events alone.
             snapshot_at=begun,
         )
@@ -86,11 +86,11 @@ def repeat_command(stream: Stream, command: Command) -> None:
 def repeat(stream: Stream, record: Record, entries: int, passed_over: Set[Place]) -> None:
     """Apply the first entries of a record once more, as they were applied the first time."""
     for index, entry in enumerate(record.entries[:entries]):
-        if not isinstance(entry, Event):
+        if isinstance(entry, Command):
             # A snapshot was written with every command, where there are snapshots.
             if not stream.keeps_state:
                 repeat_command(stream, entry)
         elif (record.position, index) in passed_over:
             stream.quarantine(entry)
         else:
-            stream.step(entry, record.received_at)
+            stream.apply(entry, record.received_at)

@@ -35,6 +35,10 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^@\x00-\x1f]")]
+AnyEventId = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+]
+"""Also one that a stream gave."""
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=1_000)]
 Moment = Annotated[datetime, Strict(False), AfterValidator(_to_utc)]
@@ -76,6 +80,19 @@ class Event(Wire):
     )
 
 
+class Label(Wire):
+    """What was true of an event, said after it."""
+
+    event_id: AnyEventId = Field(
+        description="The event's own id, or the `event_id` of the answer to it."
+    )
+    y: float | Text = Field(description="The label.")
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"event_id": "reading-17", "y": "ok"}]}
+    )
+
+
 class EventsFrame(Wire):
     """Events sent over a WebSocket, with a number that the results will carry."""
 
@@ -92,7 +109,7 @@ class Command(Wire):
     spec: dict[str, Any] | None = None
 
 
-Entry = Event | Command
+Entry = Event | Label | Command
 
 
 class LatePolicy(Wire):
@@ -100,6 +117,20 @@ class LatePolicy(Wire):
 
     tolerance_seconds: float = Field(default=0.0, ge=0)
     policy: Literal["scored_only", "rejected"] = "scored_only"
+
+
+class LabelPolicy(Wire):
+    """How many events wait for a label that comes after them, and how long."""
+
+    pending: int = Field(
+        default=10_000, ge=0, le=1_000_000, description="Events; the oldest make room. 0: none."
+    )
+    pending_bytes: int = Field(
+        default=16 << 20, ge=0, le=1 << 34, description="Bytes they take; the oldest make room."
+    )
+    expire_seconds: float = Field(
+        default=7 * 86_400.0, gt=0, description="From the event's receipt to its label's."
+    )
 
 
 class StreamSpec(Wire):
@@ -116,6 +147,11 @@ class StreamSpec(Wire):
     late: LatePolicy = Field(default_factory=LatePolicy)
     duplicates_remembered: int = Field(default=4_096, ge=0, le=1_000_000)
     snapshot_every_events: int = Field(default=10_000, ge=1)
+    labels: LabelPolicy | None = Field(
+        default=None,
+        description="How events wait for their labels. Absent: as by default if the learner learns "
+        "from labels, and else not at all.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -133,6 +169,7 @@ class StreamSpec(Wire):
 
 _read_event = Event.__pydantic_validator__.validate_json
 _read_events = TypeAdapter(list[Event]).validator.validate_json
+_read_label = Label.__pydantic_validator__.validate_json
 _read_frame = EventsFrame.__pydantic_validator__.validate_json
 _read_command = Command.__pydantic_validator__.validate_json
 
@@ -271,5 +308,8 @@ def decode_entry(line: bytes) -> Entry:
     if line.startswith(b'{"command"'):
         command: Command = _read_command(line)
         return command
+    if line.startswith(b'{"event_id"'):
+        label: Label = _read_label(line)
+        return label
     event: Event = _read_event(line)
     return event

@@ -40,6 +40,8 @@ def snapshot(stream: Stream) -> bytes:
         state = indicator.get_state()
         arrays |= {f"indicator{i}/{name}": array for name, array in state.items()}
     arrays |= {f"stream/{name}": array for name, array in stream.seen.get_state().items()}
+    if stream.pending is not None:
+        arrays |= {f"labels/{name}": array for name, array in stream.pending.get_state().items()}
     arrays["quality/state"] = np.frombuffer(stream.quality.get_state(), np.uint8)
     return container.pack(header, arrays)
 
@@ -71,6 +73,7 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
     for i, indicator in enumerate(stream.indicators):
         indicator.set_state(parts.pop(f"indicator{i}", {}))
     seen, quality = parts.pop("stream", {}), parts.pop("quality", {})
+    labels = parts.pop("labels", {})
     if parts:
         raise StateError(f"arrays: got {sorted(parts)} besides what the stream has")
     standing = Standing()
@@ -82,6 +85,9 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
         stream.standing = standing
         stream.quality.set_state(quality["state"].tobytes())
         stream.seen.set_state(seen)
+        # A snapshot from before there were labels has none that wait.
+        if stream.pending is not None and labels:
+            stream.pending.set_state(labels)
     else:
         stream.standing.newest = standing.newest
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 from service import catalog
-from service.schemas import StreamSpec
+from service.schemas import LabelPolicy, StreamSpec
 
 
 def same_learner(old: StreamSpec, new: StreamSpec) -> str:
@@ -27,12 +27,24 @@ def recovery(spec: StreamSpec) -> Literal["snapshot", "replay"]:
 def estimate_bytes(spec: StreamSpec) -> int:
     """Return the most bytes a stream of this spec will hold in memory."""
     ring = 16 * spec.duplicates_remembered + 120 * spec.duplicates_remembered
-    return ring + sum(catalog.memory_bytes(part) for part in (spec.learner, *spec.indicators))
+    parts = sum(catalog.memory_bytes(part) for part in (spec.learner, *spec.indicators))
+    policy = label_policy(spec, catalog.learns_labels(spec.learner))
+    return ring + parts + (0 if policy is None else ring + policy.pending_bytes)
+
+
+def label_policy(spec: StreamSpec, learns_labels: bool) -> LabelPolicy | None:
+    """Return how events wait for their labels, or `None` if they do not."""
+    policy = spec.labels or (LabelPolicy() if learns_labels else None)
+    return policy if policy is not None and policy.pending else None
 
 
 def meaning(spec: StreamSpec) -> bytes:
     """Return the part of a spec that results depend on, as canonical bytes."""
-    return to_json(spec.model_dump(mode="json", exclude={"title", "snapshot_every_events"}))
+    passed_over = {"title", "snapshot_every_events"}
+    # Streams older than labels go on with the digest they have.
+    if spec.labels is None:
+        passed_over.add("labels")
+    return to_json(spec.model_dump(mode="json", exclude=passed_over))
 
 
 def _shown(part: Any) -> str:

@@ -17,13 +17,21 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
-from learners.base import Indicator, InvalidEvent, Learner, Prediction, Scorer, Target
+from learners.base import Features, Indicator, InvalidEvent, Learner, Prediction, Scorer, Target
 from service import catalog
 from service.duplicates import DuplicateRing
-from service.errors import InvalidInput, LateEvent, UnfitEvent
+from service.errors import (
+    InvalidInput,
+    LabelNotAwaited,
+    LabelsNotKept,
+    LateEvent,
+    UnfitEvent,
+    UnknownEvent,
+)
+from service.pending import Pending, Waiting
 from service.quality import Quality
-from service.schemas import Event, StreamSpec
-from service.specs import meaning, same_learner
+from service.schemas import Event, Label, StreamSpec
+from service.specs import label_policy, meaning, same_learner
 from service.standing import LATEST, Standing, iso, shown
 
 BARE_BYTES = 30_000
@@ -36,7 +44,9 @@ class Fate(Enum):
     """What became of an entry."""
 
     APPLIED = "applied"
+    LABELED = "labeled"
     DUPLICATE = "duplicate"
+    REPEATED = "labeled before"
     REFUSED = "refused"
     SET_ASIDE = "set aside"
 
@@ -48,6 +58,8 @@ class Reply:
     fate: Fate
     line: bytes
     offset: int
+    refusal: str = ""
+    """The code of the problem, if it is one."""
 
 
 def time_of(event: Event, received_at: float) -> float:
@@ -69,6 +81,7 @@ class Stream:
         self.quality = Quality()
         self.digest = blake2b(meaning(spec), digest_size=16).digest()
         self.seen = DuplicateRing(spec.duplicates_remembered)
+        self.pending = self._pending_under(spec)
         self._scorers = [each for each in self.indicators if isinstance(each, Scorer)]
         self._detectors = [
             each for each in self.indicators if type(each).drifts is not Indicator.drifts
@@ -82,7 +95,18 @@ class Stream:
     def held_bytes(self) -> int:
         """Return about how many bytes the stream holds in memory."""
         parts: tuple[Learner | Indicator, ...] = (self.learner, *self.indicators)
-        return BARE_BYTES + self.seen.held_bytes() + sum(part.held_bytes() for part in parts)
+        rings = self.seen.held_bytes() + (self.pending.held_bytes() if self.pending else 0)
+        return BARE_BYTES + rings + sum(part.held_bytes() for part in parts)
+
+    def _pending_under(self, spec: StreamSpec) -> Pending | None:
+        policy = label_policy(spec, self.learner.learns_labels)
+        return None if policy is None else Pending(policy, spec.duplicates_remembered)
+
+    def apply(self, entry: Event | Label, received_at: float) -> Reply:
+        """Apply an entry of the log that is no command."""
+        if type(entry) is Label:
+            return self.label(entry, received_at)
+        return self.step(entry, received_at)  # type: ignore[arg-type]
 
     # One event
 
@@ -98,11 +122,11 @@ class Stream:
         late = t < earliest
         if late and self.spec.late.policy == "rejected":
             want = f"{iso(earliest)} or later"
-            return self._refuse(event, LateEvent(f"ts: got {iso(t)}, expected {want}"))
+            return self._refuse(event.id, LateEvent(f"ts: got {iso(t)}, expected {want}"))
         try:
             prediction = self._predict(event, t, late)
         except InvalidEvent as error:
-            return self._refuse(event, UnfitEvent(str(error)))
+            return self._refuse(event.id, UnfitEvent(str(error)))
         return self._seal(event, t, received_at, late, prediction)
 
     def _predict(self, event: Event, t: float, late: bool) -> Prediction:
@@ -110,10 +134,23 @@ class Stream:
             return _SILENT
         if late:
             return self.learner.predict(event.x, t)
-        prediction = self.learner.step_one(event.x, event.y, t)
+        prediction = self._learn(event.x, event.y, t)
         for indicator in self.indicators:
             indicator.update(prediction, event.x, event.y, t)
         return prediction
+
+    def _learn(
+        self, x: Features, y: Target, t: float, foreseen: Prediction | None = None
+    ) -> Prediction:
+        """Have the learner take an event, or the label of one whose prediction is given.
+
+        Whatever a learner learns comes through here. Raises `InvalidEvent` before it changed.
+        """
+        if foreseen is None:
+            return self.learner.step_one(x, y, t)
+        if y is not None:
+            self.learner.learn_label(x, y, t)
+        return foreseen
 
     def _score(self, raw: float | None, prediction: Prediction) -> tuple[float | None, Learning]:
         """Return the score on the common scale and what the stream is doing."""
@@ -171,6 +208,11 @@ class Stream:
         judged = b""
         if event.y is not None and not late:
             judged = self._judge(prediction, score, is_anomaly, event.y)
+        if self.pending is not None and not late and self.learning != "quarantined":
+            if event.y is None:
+                self.pending.hold(event_id, Waiting(t, received_at, body))
+            else:
+                self.pending.remember(event_id, event.y)
         line = b'%b%b,"digest":"%b"}' % (body[:-1], judged, self.digest.hex().encode())
         return Reply(Fate.APPLIED, line, offset)
 
@@ -193,9 +235,69 @@ class Stream:
         rounded = {name: round(value, 6) for name, value in figures.items()}
         return b',"quality":' + to_json(rounded, inf_nan_mode="null")
 
-    def _refuse(self, event: Event, error: InvalidInput) -> Reply:
-        problem = error.problem() | {"event_id": event.id}
-        return Reply(Fate.REFUSED, to_json({"status": error.status} | problem), self.offset)
+    def _refuse(self, event_id: str | None, error: InvalidInput) -> Reply:
+        problem = error.problem() | {"event_id": event_id}
+        line = to_json({"status": error.status} | problem)
+        return Reply(Fate.REFUSED, line, self.offset, error.code)
+
+    # One label
+
+    def label(self, label: Label, received_at: float) -> Reply:
+        """Apply the label of an earlier event: judge, learn, seal the receipt.
+
+        Judged is what was predicted when the event came. A label that is refused changes nothing.
+        """
+        try:
+            waiting = self._waiting(label, received_at)
+            if waiting is None:
+                line = to_json({"event_id": label.event_id, "y": label.y, "duplicate": True})
+                return Reply(Fate.REPEATED, line, self.offset)
+            return self._take(label, waiting, received_at)
+        except InvalidEvent as error:
+            return self._refuse(label.event_id, UnfitEvent(str(error)))
+        except InvalidInput as error:
+            return self._refuse(label.event_id, error)
+
+    def _waiting(self, label: Label, received_at: float) -> Waiting | None:
+        """Return the event a label is for, `None` if it had this label; else raise why not."""
+        if self.pending is None:
+            raise LabelsNotKept(
+                f"labels: got one for a stream of {self.spec.learner.kind}, which does not learn "
+                'from them; to have predictions judged by them, put "labels": {} into its spec'
+            )
+        try:
+            return self.pending.find(label, received_at)
+        except LabelNotAwaited:
+            if self._had(label.event_id):
+                raise
+        raise UnknownEvent(
+            f"event_id: got {label.event_id!r}, expected the id of an event that came before its "
+            f"label, one of the last {self.spec.duplicates_remembered}"
+        )
+
+    def _had(self, event_id: str) -> bool:
+        """Return whether an event of this id is known to have come."""
+        own = event_id.removeprefix("@")
+        if own != event_id:
+            return own.isascii() and own.isdigit() and 1 <= int(own) <= self.offset
+        return self.seen.offset_of(event_id) is not None
+
+    def _take(self, label: Label, waiting: Waiting, received_at: float) -> Reply:
+        assert self.pending is not None
+        event, learned = waiting.foreseen(), self.learning != "quarantined"
+        prediction = event.as_predicted()
+        if learned:
+            self._learn(event.x, label.y, waiting.t, prediction)
+        self.pending.take(label.event_id, label.y, received_at)
+        result: dict[str, Any] = {"event_id": label.event_id, "offset": event.offset, "y": label.y}
+        if prediction.label is not None:
+            result["prediction"] = prediction.label
+        result["learned"] = learned and self.learner.learns_labels
+        body = to_json(result)
+        self.seal(label.to_json() + body)
+        judged = self._judge(prediction, event.anomaly_score, event.is_anomaly, label.y)
+        line = b'%b%b,"digest":"%b"}' % (body[:-1], judged, self.digest.hex().encode())
+        return Reply(Fate.LABELED, line, self.offset)
 
     # Commands
 
@@ -206,13 +308,18 @@ class Stream:
             raise ValueError(conflict)
         if spec.duplicates_remembered != self.spec.duplicates_remembered:
             self.seen = self.seen.resized(spec.duplicates_remembered)
+        policy = label_policy(spec, self.learner.learns_labels)
+        if policy is None or self.pending is None:
+            self.pending = self._pending_under(spec)
+        else:
+            self.pending = self.pending.resized(policy, spec.duplicates_remembered)
         self.spec = spec
         self.seal(b"configure" + meaning(spec))
 
-    def quarantine(self, event: Event) -> None:
-        """Stop learning because of this event, which is passed over."""
+    def quarantine(self, entry: Event | Label) -> None:
+        """Stop learning because of this entry, which is passed over."""
         self.learning = "quarantined"
-        self.seal(b"quarantine" + event.to_json())
+        self.seal(b"quarantine" + entry.to_json())
 
     def resume(self) -> None:
         """Learn again."""
@@ -232,6 +339,7 @@ class Stream:
             **self.standing.report(),
             "labeled": self.quality.labeled,
             "quality": self.quality.report(),
+            **({} if self.pending is None else {"labels": self.pending.report()}),
             "signals": {
                 name: value for name, value in self.signals().items() if math.isfinite(value)
             },

@@ -33,7 +33,8 @@ class Live:
     """A stream in memory."""
 
     stream: Stream
-    snapshot_offset: int
+    unsaved: int
+    """Entries applied since its last snapshot."""
     snapshot_at: float
     seconds_per_entry: float = 0.0
     held_bytes: int = 0
@@ -47,7 +48,7 @@ class Live:
 
     def snapshot_taken(self) -> None:
         """Count from here to the next snapshot."""
-        self.snapshot_offset, self.snapshot_at = self.stream.offset, time.monotonic()
+        self.unsaved, self.snapshot_at = 0, time.monotonic()
 
 
 @dataclass(slots=True)
@@ -65,8 +66,8 @@ class Work:
     spec: bytes | None = None
 
     def step(self, metrics: Metrics) -> Raised | None:
-        """Step the stream on through its records, to the end or to what its learner cannot."""
-        step, begun, done = self.live.stream.step, time.perf_counter(), 0
+        """Apply the records, to the end or to what the stream's learner cannot take."""
+        apply, begun, done = self.live.stream.apply, time.perf_counter(), 0
         raised: Raised | None = None
         for i, record in enumerate(self.records):
             if len(self.replies) <= i:
@@ -74,7 +75,7 @@ class Work:
             replies, received_at = self.replies[i], record.received_at
             for j in range(len(replies), len(record.entries)):
                 try:
-                    reply = step(record.entries[j], received_at)  # type: ignore[arg-type]
+                    reply = apply(record.entries[j], received_at)  # type: ignore[arg-type]
                 except Exception as error:
                     raised = Raised(i, j, error)
                     break
@@ -93,6 +94,9 @@ class Work:
         replies.append(reply)
         if reply.fate is Fate.APPLIED:
             self.results.append(reply.line)
+            self.live.unsaved += 1
+        elif reply.fate is Fate.LABELED:
+            self.live.unsaved += 1
 
 
 def batches(records: list[Record]) -> Iterator[list[Record]]:

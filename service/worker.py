@@ -201,10 +201,13 @@ class Worker:
         live = work.live
         self.live.measure(live)
         self.metrics.peaks.note(work.row.uid, live.stream.standing.take_peak())
-        new = live.stream.offset - live.snapshot_offset
         age = time.monotonic() - live.snapshot_at
-        due = new >= live.stream.spec.snapshot_every_events
-        if new and live.stream.keeps_state and (due or age > self.settings.snapshot_every_seconds):
+        due = live.unsaved >= live.stream.spec.snapshot_every_events
+        if (
+            live.unsaved
+            and live.stream.keeps_state
+            and (due or age > self.settings.snapshot_every_seconds)
+        ):
             await self._try_snapshot(work)
 
     async def _first_result(self, work: Work, reply: Reply) -> bytes:
@@ -279,30 +282,31 @@ class Worker:
     async def _set_aside(self, work: Work, cause: Raised) -> None:
         """Try the entry again from a clean state; at last pass over it and stop learning."""
         record, name = work.records[cause.record], work.row.name
-        event = record.entries[cause.entry]
-        assert isinstance(event, Event)
+        entry = record.entries[cause.entry]
+        assert not isinstance(entry, Command)
         loop = asyncio.get_running_loop()
         # What is not committed yet cannot be recovered from.
         await self._commits.settle()
         for attempt in range(1, MAX_TRIES):
             log.warning("learner raised", stream=name, attempt=attempt, error=str(cause))
             await self._reload_before(work, record, cause.entry)
-            step = work.live.stream.step
+            apply = work.live.stream.apply
             try:
-                reply = await loop.run_in_executor(self._pool, step, event, record.received_at)
+                reply = await loop.run_in_executor(self._pool, apply, entry, record.received_at)
             except Exception as error:
                 cause = Raised(cause.record, cause.entry, error)
                 continue
             work.take(work.replies[cause.record], reply)
             return
         await self._reload_before(work, record, cause.entry)
-        work.live.stream.quarantine(event)
+        work.live.stream.quarantine(entry)
         log.error(
             "stream quarantined", stream=name, offset=work.live.stream.offset, error=str(cause)
         )
         self.metrics.dead_lettered.labels(reason="raised").inc()
         work.dead.append(letter(record, cause.entry, "raised", str(cause)))
-        problem = Quarantined(str(cause), event_id=event.id).problem()
+        event_id = entry.id if isinstance(entry, Event) else entry.event_id
+        problem = Quarantined(str(cause), event_id=event_id).problem()
         line = to_json({"status": 422} | problem)
         work.replies[cause.record].append(Reply(Fate.SET_ASIDE, line, work.live.stream.offset))
 
@@ -328,8 +332,7 @@ class Worker:
         works = []
         for uid, live in chosen:
             row = self.journal.stream_by_uid(uid)
-            new = live.stream.offset > live.snapshot_offset
-            if row is not None and new and live.stream.keeps_state:
+            if row is not None and live.unsaved and live.stream.keeps_state:
                 works.append(Work(row, live, []))
                 await self._try_snapshot(works[-1])
         if works:

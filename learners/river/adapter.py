@@ -101,6 +101,11 @@ class RiverEstimator(Learner):
         return cls(**params).keeps_state
 
     @classmethod
+    def labels_are_learned(cls, **params: Any) -> bool:
+        """Return whether it is a classifier or a regressor."""
+        return cls(**params).learns_labels
+
+    @classmethod
     def memory_bytes(cls, **params: Any) -> int:
         """Return an upper bound, or what was declared for an estimator that has none."""
         learner = cls(**{"estimator": DEFAULT} | params)
