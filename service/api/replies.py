@@ -179,6 +179,16 @@ class Judged(Quality):
     window_size: int
 
 
+class LabelsView(Answer):
+    """Events that wait for their label, and what became of others."""
+
+    pending: int = Field(description="Events that wait.")
+    pending_bytes: int
+    taken: int = Field(description="Labels that came after their event and were taken.")
+    expired: int = Field(description="Events whose label did not come in time.")
+    displaced: int = Field(description="Events that made room for newer ones.")
+
+
 class Status(Answer):
     """What a stream is doing; without the details before its first event."""
 
@@ -196,6 +206,7 @@ class Status(Answer):
     recent: list[float | None] = Field([], description="The last scores, oldest first.")
     labeled: int = 0
     quality: Quality | None = None
+    labels: LabelsView | None = Field(None, description="Absent if the stream keeps none.")
     signals: dict[str, float] = {}
 
 
