@@ -80,6 +80,8 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     """Open the journal, run the workers, and on the way out leave everything committed."""
     journal = open_journal(settings)
     await journal.open()
+    for partition in journal.partitions:
+        await journal.acquire(partition)
     pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
     workers = [
         Worker(journal, partition, settings, api.metrics, pool) for partition in journal.partitions

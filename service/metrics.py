@@ -215,19 +215,28 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield one family at a time."""
-        for name, documentation, value in (
+        journal, owned = self._journal, self._journal.owned
+        for name, documentation, values in (
             (
                 "lag_events",
                 "Events in the journal that are not yet applied.",
-                self._journal.depth(),
+                {each: journal.depth(each) for each in journal.partitions},
             ),
-            ("owned", "1 for a partition that this process applies.", 1),
-            ("epoch", "How often the partition has had an owner; it fences off former ones.", 1),
+            (
+                "owned",
+                "1 for a partition that this process applies.",
+                {each: int(each in owned) for each in journal.partitions},
+            ),
+            (
+                "epoch",
+                "How often the partition has had an owner; it fences off former ones.",
+                owned,
+            ),
         ):
             family = GaugeMetricFamily(
                 f"synaptide_partition_{name}", documentation, labels=["partition"]
             )
-            for partition in self._journal.partitions:
+            for partition, value in values.items():
                 family.add_metric([str(partition)], value)
             yield family
         total, memories = self._journal.stream_count(), self._memories

@@ -122,7 +122,7 @@ async def post_events(stream: StreamName, request: Request) -> Response:
     positions = await _append(api, uid, events, ack) if events else []
     if ack != "applied":
         return _accepted(batch, len(events))
-    replies = [line for position in positions for line in await journal.replies(position)]
+    replies = [line for position in positions for line in await journal.replies(uid, position)]
     if replies:
         api.metrics.latency.observe("http", stream, replies[-1], time.perf_counter() - begun)
     lines, refused = merge(batch, replies)
@@ -142,7 +142,7 @@ async def _post_one(api: Api, stream: str, uid: int, body: bytes, ack: Ack) -> R
     (position,) = await _append(api, uid, (event,), ack)
     if ack != "applied":
         return answer({"accepted": 1}, 202)
-    (line,) = await api.journal.replies(position)
+    (line,) = await api.journal.replies(uid, position)
     api.metrics.latency.observe("http", stream, line, time.perf_counter() - begun)
     if line.startswith(b'{"status"'):
         return Response(line, 422, media_type="application/problem+json")
@@ -200,7 +200,7 @@ async def get_results(
     limit: int = Query(1_000, ge=1, le=10_000, description="How many results at most."),
 ) -> Response:
     """Return results in order; `next` is the `after` of the next page."""
-    row = api.journal.stream(stream)
+    row = await api.journal.look_up(stream)
     lines = await api.journal.results(row.uid, after, limit)
     return Response(
         b'{"results":[%b],"next":%d}' % (b",".join(lines), after + len(lines)), media_type=JSON

@@ -56,7 +56,7 @@ async def live(
     last_event_id: str | None = Header(None, description="Go on after this offset."),
 ) -> StreamingResponse:
     """Follow a stream's results as server-sent events; without a place, begin with the next."""
-    row = api.journal.stream(stream)
+    row = await api.journal.look_up(stream)
     place = row.offset if after is None else after
     if last_event_id is not None:
         if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 17):
@@ -295,7 +295,7 @@ class Session:
         replies: list[bytes] = []
         try:
             for position in positions:
-                replies += await self._journal.replies(position)
+                replies += await self._journal.replies(self._uid, position)
         except SynaptideError as error:
             await self._refuse(error, seq)
             return

@@ -61,7 +61,7 @@ async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Res
     await accept(spec, api.settings.max_stream_bytes)
     journal = api.writable()
     try:
-        row, made = journal.stream(stream), False
+        row, made = await journal.look_up(stream), False
     except StreamNotFound:
         row, made = await create(api, stream, spec.to_json())
     if not made:
@@ -77,13 +77,13 @@ async def _reconfigure(journal: Journal, row: StreamRow, spec: StreamSpec) -> St
     if conflict:
         raise SpecConflict(f"{conflict}; delete the stream to begin with another learner")
     await _command(journal, row, Command(command="configure", spec=spec.model_dump(mode="json")))
-    return journal.stream(row.name)
+    return await journal.look_up(row.name)
 
 
 async def _command(journal: Journal, row: StreamRow, command: Command) -> dict[str, Any]:
     """Put a command in the log and wait until it is carried out."""
     (position,) = await journal.append(row.uid, [command], "applied")
-    (reply,) = await journal.replies(position)
+    (reply,) = await journal.replies(row.uid, position)
     said: dict[str, Any] = json.loads(reply)
     if "status" in said:
         refusals = {each.code: each for each in (SpecConflict, NoSnapshots)}
@@ -114,7 +114,7 @@ async def list_streams(api: ApiState) -> Response:
 @router.get("/{stream}", operation_id="get_stream", responses={200: {"model": replies.StreamView}})
 async def get_stream(stream: StreamName, api: ApiState) -> Response:
     """Return a stream's spec and status."""
-    row = api.journal.stream(stream)
+    row = await api.journal.look_up(stream)
     return answer(describe(row), headers={"ETag": f'"{row.version}"'})
 
 
@@ -122,14 +122,14 @@ async def get_stream(stream: StreamName, api: ApiState) -> Response:
 async def delete_stream(stream: StreamName, api: ApiState) -> Response:
     """Delete a stream with its log, results and snapshots. This cannot be undone."""
     journal = api.writable()
-    await journal.delete_stream(journal.stream(stream).uid)
+    await journal.delete_stream((await journal.look_up(stream)).uid)
     return Response(status_code=204)
 
 
 @router.get("/{stream}/state", operation_id="get_state", responses={200: {"model": replies.State}})
 async def get_state(stream: StreamName, api: ApiState) -> Response:
     """Return offset, digest, what the stream is doing, and its signals."""
-    row = api.journal.stream(stream)
+    row = await api.journal.look_up(stream)
     snapshots = await api.journal.snapshots(row.uid)
     newest = {"id": snapshots[0].id, "offset": snapshots[0].offset} if snapshots else None
     return answer(
@@ -144,7 +144,7 @@ async def get_state(stream: StreamName, api: ApiState) -> Response:
 )
 async def get_metrics_of(stream: StreamName, api: ApiState) -> Response:
     """Return prequential quality: each prediction judged before its event was learned from."""
-    row = api.journal.stream(stream)
+    row = await api.journal.look_up(stream)
     quality = row.status.get("quality", {"task": None, "overall": {}, "window": {}})
     labeled = row.status.get("labeled", 0)
     counts = {"events": row.offset, "labeled": labeled, "window_size": WINDOW}
@@ -170,7 +170,8 @@ async def put_learning(stream: StreamName, request: Request, api: ApiState) -> R
     except ValidationError as error:
         raise invalid(error) from None
     journal = api.writable()
-    return answer(await _command(journal, journal.stream(stream), Command(command="resume")))
+    row = await journal.look_up(stream)
+    return answer(await _command(journal, row, Command(command="resume")))
 
 
 @router.get(
@@ -180,7 +181,7 @@ async def put_learning(stream: StreamName, request: Request, api: ApiState) -> R
 )
 async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
     """Return the events that could not be applied, oldest first, each with the reason."""
-    letters = await api.journal.dead_letters(api.journal.stream(stream).uid)
+    letters = await api.journal.dead_letters((await api.journal.look_up(stream)).uid)
     return answer(
         {
             "dead_letters": [
@@ -205,7 +206,7 @@ async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
 async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
     """Take a snapshot now and keep it until the stream is deleted."""
     journal = api.writable()
-    row = journal.stream(stream)
+    row = await journal.look_up(stream)
     said = await _command(journal, row, Command(command="snapshot"))
     kept = [each for each in await journal.snapshots(row.uid) if each.kept]
     return answer(
@@ -226,7 +227,7 @@ async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
 )
 async def list_snapshots(stream: StreamName, api: ApiState) -> Response:
     """Return a stream's snapshots, newest first."""
-    rows = await api.journal.snapshots(api.journal.stream(stream).uid)
+    rows = await api.journal.snapshots((await api.journal.look_up(stream)).uid)
     return answer(
         {
             "snapshots": [
@@ -253,7 +254,7 @@ async def get_snapshot(
     stream: StreamName, snapshot_id: Annotated[int, Path(ge=0, lt=2**63)], api: ApiState
 ) -> Response:
     """Return a snapshot's bytes."""
-    blob = await api.journal.snapshot(api.journal.stream(stream).uid, snapshot_id)
+    blob = await api.journal.snapshot((await api.journal.look_up(stream)).uid, snapshot_id)
     return Response(blob, media_type="application/octet-stream")
 
 
@@ -266,7 +267,7 @@ async def get_snapshot(
 async def restore_stream(stream: StreamName, request: Request, api: ApiState) -> Response:
     """Give the stream the learner in this snapshot; a stream without events becomes its twin."""
     journal = api.writable()
-    row = journal.stream(stream)
+    row = await journal.look_up(stream)
     limit = api.settings.max_snapshot_bytes
     blob = await read_body(request, limit)
     fresh = Stream(StreamSpec.model_validate_json(row.spec))

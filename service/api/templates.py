@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
@@ -97,7 +98,7 @@ async def put_template(template: TemplateName, request: Request, api: ApiState) 
 )
 async def list_templates(api: ApiState) -> Response:
     """Return every template, by name."""
-    return answer({"templates": [_describe(row) for row in api.journal.templates()]})
+    return answer({"templates": [_describe(row) for row in await api.journal.templates()]})
 
 
 @router.get(
@@ -107,7 +108,7 @@ async def list_templates(api: ApiState) -> Response:
 )
 async def get_template(template: TemplateName, api: ApiState) -> Response:
     """Return a template."""
-    for row in api.journal.templates():
+    for row in await api.journal.templates():
         if row.name == template:
             return answer(_describe(row))
     raise TemplateNotFound(f"template: got {template!r}, expected one that exists")
@@ -145,10 +146,12 @@ async def stream_or_made(api: Api, name: str) -> StreamRow:
     name. Raises `StreamNotFound` if there is none.
     """
     journal = api.writable()
-    try:
+    with suppress(StreamNotFound):
         return journal.stream(name)
+    try:
+        return await journal.look_up(name)
     except StreamNotFound:
-        fitting = [row for row in journal.templates() if fnmatchcase(name, row.pattern)]
+        fitting = [row for row in await journal.templates() if fnmatchcase(name, row.pattern)]
         if not fitting:
             raise
     best = max(fitting, key=lambda row: len(row.pattern))

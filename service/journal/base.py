@@ -132,6 +132,8 @@ class Journal(Protocol):
     """
 
     partitions: Sequence[int]
+    owned: Mapping[int, int]
+    """The partitions that this process applies, each with the epoch of its lease."""
 
     async def open(self) -> None:
         """Take the store for this process, or raise `SettingsError`."""
@@ -148,7 +150,13 @@ class Journal(Protocol):
         """Remove a stream and everything kept of it."""
 
     def stream(self, name: str) -> StreamRow:
-        """Return a stream by name, or raise `StreamNotFound`. Cheap: from memory."""
+        """Return a stream by name, or raise `StreamNotFound`. Cheap: from memory.
+
+        Where several processes share a store, memory may be some milliseconds behind.
+        """
+
+    async def look_up(self, name: str) -> StreamRow:
+        """Return a stream as it stands now, or raise `StreamNotFound`."""
 
     def stream_by_uid(self, uid: int) -> StreamRow | None:
         """Return a stream, or `None` if it was deleted. Cheap: from memory."""
@@ -173,8 +181,8 @@ class Journal(Protocol):
     async def delete_template(self, name: str) -> None:
         """Remove a template, or raise `TemplateNotFound`. Streams made from it stay."""
 
-    def templates(self) -> list[TemplateRow]:
-        """Return every template, by name. Cheap: from memory."""
+    async def templates(self) -> list[TemplateRow]:
+        """Return every template, by name."""
 
     # The log
 
@@ -186,13 +194,38 @@ class Journal(Protocol):
         none of the entries are taken. Raises `QueueFull`, or `StreamNotFound`.
         """
 
-    async def replies(self, position: int) -> list[bytes]:
-        """Wait until a record is applied and return the reply to each of its entries.
+    async def replies(self, uid: int, position: int) -> list[bytes]:
+        """Wait until a stream's record is applied and return the reply to each of its entries.
 
         To be called, once, by the process that appended it, soon after `append` with `applied`.
         Raises `JournalUnavailable` if the record was lost, `StreamNotFound` if its stream was
         deleted, and `LookupError` for a record whose replies are not kept.
         """
+
+    # Partitions
+
+    async def acquire(self, partition: int) -> int | None:
+        """Take a partition in order to apply it; return the epoch, or `None` if another has it.
+
+        Each new owner has a higher epoch than all before. Only an owner's commits are taken, and
+        of a former one not even those that were on their way.
+        """
+
+    async def renew(self) -> list[int]:
+        """Hold on to the partitions this process owns, and return those it has lost."""
+
+    async def release(self, partition: int) -> None:
+        """Let another process take a partition at once."""
+
+    async def present(self) -> list[str]:
+        """Say that this process applies partitions; return the names of all that do."""
+
+    async def leave(self) -> None:
+        """Say that this process applies partitions no more."""
+
+    @property
+    def name(self) -> str:
+        """What this process is called among those present."""
 
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied, commits on their way included."""
@@ -220,8 +253,9 @@ class Journal(Protocol):
     ) -> None:
         """Say that the records in (previous, upto] are applied, with all that came of them.
 
-        Raises `Stale` unless `previous` is where the partition stands, and `Phantom` unless the log
-        holds a record at `upto`. `replies` are handed to those who wait, by position. Streams that
+        Raises `Fenced` unless this process owns the partition, `Stale` unless `previous` is where
+        it stands, and `Phantom` unless the log holds the records that were read up to `upto`.
+        `replies` are handed to those who wait, by position. Streams that
         were deleted meanwhile are passed over.
         """
 
@@ -257,5 +291,5 @@ class Journal(Protocol):
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of; return how many records went."""
 
-    def depth(self) -> int:
-        """Return how many entries are appended and not yet applied."""
+    def depth(self, partition: int | None = None) -> int:
+        """Return how many entries, of one partition or all, are appended and not yet applied."""

@@ -79,6 +79,9 @@ class SqliteJournal:
         self._templates: dict[str, TemplateRow] = {}
         self._recent = Recent()
         self._changes = Changes()
+        self._owned: dict[int, int] = {}
+        self.owned: Mapping[int, int] = self._owned
+        self.name = "embedded"
 
     async def open(self) -> None:
         """Take the folder for this process, or raise `SettingsError`."""
@@ -168,6 +171,10 @@ class SqliteJournal:
         except KeyError:
             raise StreamNotFound(f"stream: got {name!r}, expected one that exists") from None
 
+    async def look_up(self, name: str) -> StreamRow:
+        """Return a stream as it stands now, or raise `StreamNotFound`."""
+        return self.stream(name)
+
     def stream_by_uid(self, uid: int) -> StreamRow | None:
         """Return a stream, or `None` if it was deleted."""
         return self._rows.get(uid)
@@ -213,7 +220,7 @@ class SqliteJournal:
             lambda _: self._templates.pop(name, None), upkeep.delete_template, name
         )
 
-    def templates(self) -> list[TemplateRow]:
+    async def templates(self) -> list[TemplateRow]:
         """Return every template, by name."""
         return [self._templates[name] for name in sorted(self._templates)]
 
@@ -238,9 +245,30 @@ class SqliteJournal:
             self._outbox.buffer(operation)
         return [record.position for record in records]
 
-    async def replies(self, position: int) -> list[bytes]:
-        """Wait until a record is applied and return the reply to each of its entries."""
+    async def replies(self, uid: int, position: int) -> list[bytes]:
+        """Wait until a stream's record is applied and return the reply to each of its entries."""
         return await self._tail.replies(position)
+
+    # Partitions: there is one, and the lock on the folder is its lease
+
+    async def acquire(self, partition: int) -> int | None:
+        """Take the partition."""
+        return self._owned.setdefault(partition, 1)
+
+    async def renew(self) -> list[int]:
+        """Return the partitions lost, which are none."""
+        return []
+
+    async def release(self, partition: int) -> None:
+        """Give the partition up."""
+        self._owned.pop(partition, None)
+
+    async def present(self) -> list[str]:
+        """Return the names of all processes that apply partitions: this one alone."""
+        return [self.name]
+
+    async def leave(self) -> None:
+        """Apply partitions no more."""
 
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied, behind all that is queued."""
@@ -370,7 +398,7 @@ class SqliteJournal:
                 trimmed += went
         return trimmed
 
-    def depth(self) -> int:
+    def depth(self, partition: int | None = None) -> int:
         """Return how many entries are appended and not yet applied."""
         return self._tail.depth
 

@@ -48,7 +48,7 @@ async def working(folder: Path, streams_held: float) -> AsyncIterator[tuple[Sqli
 
 async def applied(journal: SqliteJournal, uid: int, events: list[Event]) -> list[Any]:
     positions = await journal.append(uid, events, "applied")
-    return [line for position in positions for line in await journal.replies(position)]
+    return [line for position in positions for line in await journal.replies(uid, position)]
 
 
 @pytest.mark.parametrize("streams_held", [0.5, 3.5, 9.0])

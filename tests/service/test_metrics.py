@@ -130,6 +130,7 @@ class Shelf:
     """As much of a journal as metrics look at."""
 
     partitions = (0,)
+    owned = {0: 1}  # noqa: RUF012
 
     def __init__(self, rows: list[StreamRow]) -> None:
         self._rows = rows
@@ -140,7 +141,7 @@ class Shelf:
     def stream_count(self) -> int:
         return len(self._rows)
 
-    def depth(self) -> int:
+    def depth(self, partition: int | None = None) -> int:
         return 0
 
 

@@ -218,7 +218,7 @@ def test_a_lone_event_costs_one_transaction(tmp_path: Path, disk: Disk) -> None:
             await journal.read(0, position - 1, 1)
             work = Applied(row.uid, i + 1, "", lines(i, i + 1), {})
             await journal.commit(0, position - 1, position, [work], {position: work.results})
-            assert await journal.replies(position) == work.results
+            assert await journal.replies(row.uid, position) == work.results
         assert len(disk.written) <= 11  # One may have met the timer of the first.
         await journal.close()
 
@@ -306,7 +306,7 @@ def test_a_failed_write_loses_what_was_not_durable_and_says_so(tmp_path: Path, d
         (safe,) = await journal.append(row.uid, events(2), "logged")
         disk.error = FULL
         (lost,) = await journal.append(row.uid, events(1), "applied")
-        waiting = asyncio.create_task(journal.replies(lost))
+        waiting = asyncio.create_task(journal.replies(row.uid, lost))
         with pytest.raises(JournalUnavailable, match="disk is full") as refusal:
             await journal.append(row.uid, events(1), "logged")
         assert refusal.value.retry_after_seconds == 1
@@ -369,7 +369,7 @@ def test_appends_between_the_failure_and_its_news_are_lost_too(
         stale = asyncio.create_task(
             journal.commit(0, START, second, [Applied(row.uid, 2, "", lines(0, 2), {})], {})
         )
-        waiting = [asyncio.create_task(journal.replies(each)) for each in (first, second)]
+        waiting = [asyncio.create_task(journal.replies(row.uid, each)) for each in (first, second)]
         await turns()
         # The disk recovers before the event loop hears that it failed: the queued ones follow the
         # lost record, and must not be written although they could be.
