@@ -19,6 +19,7 @@ from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -38,6 +39,7 @@ INDICATORS: Mapping[str, type[Indicator]] = {
     "novelty": Novelty,
     "page_hinkley": PageHinkley,
     "silence": Silence,
+    "structured_knowledge": StructuredKnowledge,
     "value_range": ValueRange,
 }
 

@@ -18,6 +18,7 @@ from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -117,6 +118,12 @@ INDICATORS: list[Case] = [
     ),
     (ValueRange, {"min_samples": 10}, noisy_cycle),
     (ValueRange, {}, two_features),
+    (StructuredKnowledge, {}, noisy_cycle),
+    (
+        StructuredKnowledge,
+        {"neurons": 5, "learning_rate": 0.01, "decay": 1e-3, "max_features": 2},
+        two_features,
+    ),
 ]
 
 

@@ -18,6 +18,7 @@ from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
 from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
+from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 
 KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
@@ -40,6 +41,7 @@ KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
     ),
     (PageHinkley, {"threshold": 1e-3, "min_instances": 1}),
     (Silence, {"window": 12}),
+    (StructuredKnowledge, {"neurons": 3, "learning_rate": 0.05, "max_features": 4}),
     (ValueRange, {"min_samples": 3, "max_features": 4}),
 ]
 WILD = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 0.5, -1.0, 1e99, 1e119, 1e151, 1e308]
