@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from service import logs
+from service import held, logs
 from service.api import dashboard, errors, events, live, operations, overview, streams, templates
 from service.api.requests import CountedRequests
 from service.api.state import Api
@@ -82,6 +82,7 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     await journal.open()
     for partition in journal.partitions:
         await journal.acquire(partition)
+    held.hold_unreadable(journal)
     pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
     workers = [
         Worker(journal, partition, settings, api.metrics, pool) for partition in journal.partitions

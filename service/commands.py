@@ -118,7 +118,7 @@ def _print_table(found: Iterable[Json]) -> None:
         score = status.get("anomaly_score")
         table.add_row(
             each["name"],
-            each["spec"]["learner"]["kind"],
+            each["spec"]["learner"].get("kind", "unknown"),
             status.get("learning", "warming"),
             str(each["offset"]),
             str(status.get("anomalies", 0)),

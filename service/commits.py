@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from service.journal.base import Applied, Journal
-from service.work import Work
+from service.journal.base import Journal
+from service.work import Waiting, Work
 
 
 class Commits:
@@ -27,21 +27,9 @@ class Commits:
         """Begin from where the partition stands."""
         self.position = await self._journal.committed(self._partition)
 
-    def send(self, upto: int, works: Sequence[Work]) -> None:
+    def send(self, upto: int, works: Sequence[Work | Waiting]) -> None:
         """Commit all that came of the records up to a position."""
-        applied = [
-            Applied(
-                work.row.uid,
-                work.live.stream.offset,
-                work.live.stream.digest.hex(),
-                work.results,
-                work.live.stream.status(),
-                work.snapshots,
-                work.dead,
-                work.spec,
-            )
-            for work in works
-        ]
+        applied = [work.applied() for work in works]
         replies = {
             position: answers for work in works for position, answers in work.answers.items()
         }

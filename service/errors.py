@@ -171,6 +171,13 @@ class SpecConflict(SynaptideError):
     code = "spec-conflict"
 
 
+class Unreadable(SynaptideError):
+    """This build cannot bring the stream back"""
+
+    status = 409
+    code = "unreadable"
+
+
 class NoSnapshots(SynaptideError):
     """The learner is recovered from the stream's log, and has no snapshots"""
 

@@ -202,7 +202,7 @@ class Metrics:
     def _urgency(self, row: StreamRow) -> tuple[bool, float]:
         score = row.status.get("anomaly_score") or 0.0
         peak = self.peaks.of(row.uid) or 0.0
-        return row.status.get("learning") == "quarantined", max(score, peak)
+        return row.shown.get("learning") == "quarantined", max(score, peak)
 
 
 class EngineCollector(Collector):
@@ -243,6 +243,11 @@ class EngineCollector(Collector):
         for name, documentation, value in (
             ("streams", "Streams that exist.", total),
             ("streams_in_memory", "Streams whose learner is in memory.", sum(map(len, memories))),
+            (
+                "streams_unreadable",
+                "Streams that this build cannot bring back.",
+                self._journal.held_count(),
+            ),
             (
                 "streams_not_exported",
                 "Streams without series of their own, beyond the limit.",

@@ -104,12 +104,25 @@ class EventsFrame(Wire):
 class Command(Wire):
     """A change to a stream that is not an event; it takes its place in the log."""
 
-    command: Literal["restore", "configure", "resume", "snapshot"]
+    command: Literal["restore", "configure", "resume", "snapshot", "revive"]
     snapshot: int | None = None
     spec: dict[str, Any] | None = None
 
 
-Entry = Event | Label | Command
+class Damaged:
+    """A line of the log that this build cannot read."""
+
+    id = None
+
+    def __init__(self, line: bytes, reason: str) -> None:
+        self.line, self.reason = line, reason
+
+    def to_json(self) -> bytes:
+        """Return the line as it is, whatever it is."""
+        return self.line
+
+
+Entry = Event | Label | Command | Damaged
 
 
 class LatePolicy(Wire):
@@ -304,7 +317,14 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(line: bytes) -> Entry:
-    """Read one line of the log."""
+    """Read one line of the log; one that cannot be read comes back as `Damaged`."""
+    try:
+        return _decode(line)
+    except ValidationError as error:
+        return Damaged(line, invalid(error).detail)
+
+
+def _decode(line: bytes) -> Entry:
     if line.startswith(b'{"command"'):
         command: Command = _read_command(line)
         return command

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from service import catalog
-from service.schemas import LabelPolicy, StreamSpec
+from service.errors import SynaptideError
+from service.schemas import LabelPolicy, StreamSpec, parse_spec
 
 
 def same_learner(old: StreamSpec, new: StreamSpec) -> str:
@@ -22,6 +24,41 @@ def same_learner(old: StreamSpec, new: StreamSpec) -> str:
 def recovery(spec: StreamSpec) -> Literal["snapshot", "replay"]:
     """Say how a stream of this spec is recovered: from a snapshot, or from its whole log."""
     return "snapshot" if catalog.keeps_state(spec.learner) else "replay"
+
+
+@lru_cache(maxsize=4_096)
+def read_spec(spec: bytes) -> StreamSpec | str:
+    """Return a stored spec, or why this build cannot read it."""
+    try:
+        return parse_spec(spec)
+    except SynaptideError as error:
+        said = error.detail.replace("Extra inputs are not permitted", "not known to this build")
+        return f"spec: {said}"
+    except (ValueError, TypeError) as error:
+        return f"spec: {error}"
+
+
+_NEEDED: dict[str, tuple[Any, Any]] = {
+    "learner": (dict, {}),
+    "indicators": (list, []),
+    "threshold": ((int, float), 0.5),
+}
+
+
+@lru_cache(maxsize=4_096)
+def shown_spec(spec: bytes) -> dict[str, Any]:
+    """Return a stored spec as a client sees it, and of one that is none what a list needs."""
+    try:
+        said = from_json(spec)
+    except (ValueError, TypeError):
+        said = None
+    if not isinstance(said, dict):
+        said = {}
+    for name, (kind, instead) in _NEEDED.items():
+        if not isinstance(said.get(name), kind):
+            said[name] = instead
+    said["learner"] = {"kind": "unknown"} | said["learner"]
+    return said
 
 
 def estimate_bytes(spec: StreamSpec) -> int:

@@ -30,7 +30,7 @@ from service.errors import (
 )
 from service.pending import Pending, Waiting
 from service.quality import Quality
-from service.schemas import Event, Label, StreamSpec
+from service.schemas import Damaged, Event, Label, StreamSpec
 from service.specs import label_policy, meaning, same_learner
 from service.standing import LATEST, Standing, iso, shown
 
@@ -316,7 +316,7 @@ class Stream:
         self.spec = spec
         self.seal(b"configure" + meaning(spec))
 
-    def quarantine(self, entry: Event | Label) -> None:
+    def quarantine(self, entry: Event | Label | Damaged) -> None:
         """Stop learning because of this entry, which is passed over."""
         self.learning = "quarantined"
         self.seal(b"quarantine" + entry.to_json())

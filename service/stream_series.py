@@ -15,10 +15,9 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Literal
 
-from pydantic_core import from_json
-
 from service.catalog import INDICATORS
 from service.journal.base import StreamRow
+from service.specs import shown_spec
 
 STATES = ("warming", "learning", "paused", "quarantined")
 MAX_SIGNALS = 32
@@ -38,10 +37,9 @@ class Facts:
 
 @lru_cache(maxsize=16_384)
 def _facts(spec: bytes) -> Facts:
-    said = from_json(spec)
-    detectors = [
-        getattr(INDICATORS.get(each["kind"]), "detector", None) for each in said["indicators"]
-    ]
+    said = shown_spec(spec)
+    kinds = [each.get("kind") for each in said["indicators"] if isinstance(each, dict)]
+    detectors = [getattr(INDICATORS.get(str(kind)), "detector", None) for kind in kinds]
     return Facts(float(said["threshold"]), {each: 0 for each in detectors if each is not None})
 
 
@@ -58,7 +56,7 @@ class Seen:
 
 def see(row: StreamRow, peak: float | None) -> Seen:
     """Read a row once, because the event loop may write to it meanwhile."""
-    return Seen(row.name, row.offset, _facts(row.spec), row.status, peak)
+    return Seen(row.name, row.offset, _facts(row.spec), row.shown, peak)
 
 
 Sample = tuple[str, float | None]

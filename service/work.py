@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from operator import mul
 from typing import Literal
 
-from service.journal.base import DeadLetter, NewSnapshot, Record, StreamRow
+from service.journal.base import Applied, DeadLetter, NewSnapshot, Record, StreamRow
 from service.metrics import Metrics
-from service.schemas import Command, encode_entry
+from service.schemas import Command, Damaged, Entry, Event, Label, encode_entry
 from service.stream import Fate, Reply, Stream
 
 INLINE_SECONDS = 100e-6
@@ -64,6 +64,24 @@ class Work:
     dead: list[DeadLetter] = field(default_factory=list)
     snapshots: list[NewSnapshot] = field(default_factory=list)
     spec: bytes | None = None
+    base: tuple[int, bytes] | None = None
+    """Where the stream begins anew, if it does: from here it is recovered until the commit."""
+    caught_up: bool = False
+    """Whether records that were held are among the work."""
+
+    def applied(self) -> Applied:
+        """Return what a commit is to say of it."""
+        stream = self.live.stream
+        return Applied(
+            self.row.uid,
+            stream.offset,
+            stream.digest.hex(),
+            self.results,
+            stream.status(),
+            self.snapshots,
+            self.dead,
+            self.spec,
+        )
 
     def step(self, metrics: Metrics) -> Raised | None:
         """Apply the records, to the end or to what the stream's learner cannot take."""
@@ -75,7 +93,7 @@ class Work:
             replies, received_at = self.replies[i], record.received_at
             for j in range(len(replies), len(record.entries)):
                 try:
-                    reply = apply(record.entries[j], received_at)  # type: ignore[arg-type]
+                    reply = apply(readable(record.entries[j]), received_at)
                 except Exception as error:
                     raised = Raised(i, j, error)
                     break
@@ -97,6 +115,29 @@ class Work:
             self.live.unsaved += 1
         elif reply.fate is Fate.LABELED:
             self.live.unsaved += 1
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The share of a stream that cannot be brought back: its records stay in the log."""
+
+    row: StreamRow
+    held_after: int
+    answers: dict[int, list[bytes]]
+
+    def applied(self) -> Applied:
+        """Return what a commit is to say: where the stream stands, which is where it stood."""
+        row = self.row
+        status = {**row.status, "held_after": self.held_after}
+        return Applied(row.uid, row.offset, row.digest, [], status)
+
+
+def readable(entry: Entry) -> Event | Label:
+    """Return what a stream applies, or raise `ValueError` if that cannot be read from the log."""
+    if isinstance(entry, Damaged):
+        raise ValueError(f"log: cannot be read: {entry.reason}")
+    assert not isinstance(entry, Command)
+    return entry
 
 
 def batches(records: list[Record]) -> Iterator[list[Record]]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 import structlog
 from pydantic_core import to_json
 
+from service import held
 from service.commits import Commits
 from service.errors import (
     CommitRefused,
@@ -25,16 +27,17 @@ from service.errors import (
     SpecConflict,
     StreamNotFound,
     SynaptideError,
+    Unreadable,
 )
-from service.journal.base import Journal, NewSnapshot, Record, StreamRow
+from service.journal.base import Journal, NewSnapshot, Place, Record, StreamRow
 from service.metrics import Metrics
-from service.recovery import Recovery, repeat
+from service.recovery import Recovery, repeat, repeat_command
 from service.residents import Residents, give_back_memory
-from service.schemas import Command, Event, StreamSpec
+from service.schemas import Command, Damaged, Entry, Label, StreamSpec
 from service.settings import Settings
 from service.snapshots import restored, snapshot
 from service.stream import Fate, Reply
-from service.work import Live, Raised, Work, batches, letter, stays_inline
+from service.work import Live, Raised, Waiting, Work, batches, letter, readable, stays_inline
 
 log = structlog.get_logger()
 
@@ -73,6 +76,8 @@ class Worker:
     async def run(self) -> None:
         """Apply records until told to stop."""
         self._reader = asyncio.current_task()
+        with suppress(JournalUnavailable):
+            await held.revive(self.journal)
         while not self._stopping:
             try:
                 await self._follow()
@@ -149,25 +154,79 @@ class Worker:
         shares: dict[int, list[Record]] = {}
         for record in records:
             shares.setdefault(record.stream, []).append(record)
-        works = []
+        works, waiting = list[Work](), list[Waiting]()
         for uid, own in shares.items():
             row = self.journal.stream_by_uid(uid)
             if row is None:
                 self.live.drop(uid)
-            else:
-                works.append(Work(row, await self._load(row), own))
+                continue
+            try:
+                works.append(await self._begin(row, own))
+            except Unreadable as error:
+                held.hold(self.journal, row, error)
+                waiting.append(held.waiting(row, own, self._commits.position, error))
         command = records[0].entries[0]
+        if works and not isinstance(command, Command):
+            await self._step_all(works)
+        for work in works:
+            if work.records:
+                await self._finish(work)
         if isinstance(command, Command):
             for work in works:
                 work.answers[records[0].position] = [await self._command(work, command)]
-        else:
-            await self._step_all(works)
-            for work in works:
-                await self._finish(work)
-        self._commits.send(records[-1].position, works)
-        if isinstance(command, Command):
+        self._commits.send(records[-1].position, [*works, *waiting])
+        if isinstance(command, Command) or any(work.caught_up for work in works):
             # Replay passes over commands, so nothing may build on one before it is durable.
+            # What was held must not be taken up again.
             await self._commits.settle()
+
+    async def _begin(self, row: StreamRow, own: list[Record]) -> Work:
+        """Return a stream's share of a batch, or raise `Unreadable`.
+
+        Its share are also the records that were held while it could not be read.
+        """
+        entry = own[0].entries[0]
+        try:
+            work = Work(row, await self._load(row), [])
+        except Unreadable as lost:
+            work = await self._begin_anew(row, entry, lost)
+        if row.held_after is not None:
+            await self._catch_up(work, row.held_after)
+        if not isinstance(entry, Command):
+            work.records += own
+        return work
+
+    async def _begin_anew(self, row: StreamRow, entry: Entry, lost: Unreadable) -> Work:
+        # Where the row stands, the commits on their way have to have been taken in.
+        await self._commits.settle()
+        blob = None
+        if isinstance(entry, Command) and entry.command == "restore":
+            with suppress(SynaptideError):
+                blob = await self.journal.snapshot(row.uid, entry.snapshot or 0)
+        loop, limit = asyncio.get_running_loop(), self.settings.max_snapshot_bytes
+        stream = await loop.run_in_executor(
+            self._pool, held.begun_anew, row, entry, blob, limit, lost
+        )
+        live = Live(stream, unsaved=0, snapshot_at=time.monotonic())
+        self.live.put(row.uid, live)
+        after = self._commits.position if row.held_after is None else row.held_after
+        base = after, await loop.run_in_executor(self._pool, snapshot, stream)
+        return Work(row, live, [], spec=stream.spec.to_json(), base=base)
+
+    async def _catch_up(self, work: Work, after: int) -> None:
+        """Apply what was held since the stream could not be read, commands left out."""
+        work.caught_up = True
+        upto = self._commits.position
+        for batch in batches(await self.journal.history(work.row.uid, after, upto)):
+            command = batch[0].entries[0]
+            if not isinstance(command, Command):
+                work.records += batch
+                await self._step_all([work])
+            elif not work.live.stream.keeps_state:
+                # A later replay will carry it out, although it was refused.
+                repeat_command(work.live.stream, command)
+                work.spec = work.live.stream.spec.to_json()
+        log.info("stream is back", stream=work.row.name, offset=work.live.stream.offset)
 
     async def _step_all(self, works: list[Work]) -> None:
         loop = asyncio.get_running_loop()
@@ -243,9 +302,11 @@ class Worker:
     async def _command(self, work: Work, command: Command) -> bytes:
         """Carry out a command; a snapshot keeps what it changed."""
         try:
-            if command.command in ("restore", "snapshot") and not work.live.stream.keeps_state:
+            if work.base is not None:
+                pass  # It is what the stream began anew with.
+            elif command.command in ("restore", "snapshot") and not work.live.stream.keeps_state:
                 raise NoSnapshots(f"{work.row.name}: its learner is recovered by replaying its log")
-            if command.command == "restore":
+            elif command.command == "restore":
                 await self._restore(work, command.snapshot or 0)
             elif command.command == "configure":
                 spec = StreamSpec.model_validate_json(to_json(command.spec))
@@ -284,15 +345,18 @@ class Worker:
         record, name = work.records[cause.record], work.row.name
         entry = record.entries[cause.entry]
         assert not isinstance(entry, Command)
+        tries = 1 if isinstance(entry, Damaged) else MAX_TRIES
         loop = asyncio.get_running_loop()
         # What is not committed yet cannot be recovered from.
         await self._commits.settle()
-        for attempt in range(1, MAX_TRIES):
+        for attempt in range(1, tries):
             log.warning("learner raised", stream=name, attempt=attempt, error=str(cause))
             await self._reload_before(work, record, cause.entry)
             apply = work.live.stream.apply
             try:
-                reply = await loop.run_in_executor(self._pool, apply, entry, record.received_at)
+                reply = await loop.run_in_executor(
+                    self._pool, apply, readable(entry), record.received_at
+                )
             except Exception as error:
                 cause = Raised(cause.record, cause.entry, error)
                 continue
@@ -305,7 +369,7 @@ class Worker:
         )
         self.metrics.dead_lettered.labels(reason="raised").inc()
         work.dead.append(letter(record, cause.entry, "raised", str(cause)))
-        event_id = entry.id if isinstance(entry, Event) else entry.event_id
+        event_id = entry.event_id if isinstance(entry, Label) else entry.id
         problem = Quarantined(str(cause), event_id=event_id).problem()
         line = to_json({"status": 422} | problem)
         work.replies[cause.record].append(Reply(Fate.SET_ASIDE, line, work.live.stream.offset))
@@ -313,7 +377,7 @@ class Worker:
     async def _reload_before(self, work: Work, record: Record, index: int) -> None:
         """Rebuild a stream as it stood before one entry of a record."""
         passed_over = {(each.position, each.index) for each in work.dead if each.reason == "raised"}
-        live = await self._recovery.after(work.row, record.position - 1, passed_over)
+        live = await self._recovered(work.row, record.position - 1, passed_over, work.base)
         repeat(live.stream, record, index, passed_over)
         self.live.put(work.row.uid, live)
         work.live = live
@@ -321,9 +385,27 @@ class Worker:
     async def _load(self, row: StreamRow) -> Live:
         live = self.live.get(row.uid)
         if live is None:
-            live = await self._recovery.after(row, self._commits.position)
+            if row.unreadable:
+                raise Unreadable(row.unreadable)
+            upto = self._commits.position if row.held_after is None else row.held_after
+            live = await self._recovered(row, upto)
             self.live.put(row.uid, live)
         return live
+
+    async def _recovered(
+        self,
+        row: StreamRow,
+        upto: int,
+        passed_over: Set[Place] = frozenset(),
+        base: tuple[int, bytes] | None = None,
+    ) -> Live:
+        try:
+            return await self._recovery.after(row, upto, passed_over, base)
+        except Unreadable as lost:
+            # What is replayed is compared with what is committed, which has to be all there is.
+            await self._commits.settle()
+            stands_at = self._commits.position if row.held_after is None else row.held_after
+            return await self._recovery.without_newest(row, upto, stands_at, passed_over, lost)
 
     # Snapshots of quiet streams
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
+from pydantic_core import from_json
 from starlette.responses import Response
 
 from service.api import replies
 from service.api.bodies import Batch, merge, parse_array, parse_lines, read_body
 from service.api.names import StreamName, answer
-from service.api.state import Api, ApiState, api_of
+from service.api.state import Api, ApiState, api_of, check_alive
 from service.api.templates import stream_or_made
 from service.errors import InvalidInput, QueueFull, TooLarge, UnsupportedMedia
 from service.journal.base import Ack
@@ -106,7 +107,9 @@ async def post_events(stream: StreamName, request: Request) -> Response:
     body = await read_body(request, api.settings.max_body_bytes)
     form = _form(request, body)
     journal = api.writable()
-    uid = (await stream_or_made(api, stream)).uid
+    row = await stream_or_made(api, stream)
+    check_alive(row)
+    uid = row.uid
     if form == "one":
         return await _post_one(api, stream, uid, body, ack)
     batch = await (parse_lines(body) if form == "lines" else parse_array(body))
@@ -145,7 +148,7 @@ async def _post_one(api: Api, stream: str, uid: int, body: bytes, ack: Ack) -> R
     (line,) = await api.journal.replies(uid, position)
     api.metrics.latency.observe("http", stream, line, time.perf_counter() - begun)
     if line.startswith(b'{"status"'):
-        return Response(line, 422, media_type="application/problem+json")
+        return Response(line, from_json(line)["status"], media_type="application/problem+json")
     return Response(line, media_type=JSON)
 
 

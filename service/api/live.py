@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from service.api import replies
 from service.api.bodies import Batch, from_array, members, merge
 from service.api.names import StreamName
-from service.api.state import Api, ApiState, api_of
+from service.api.state import Api, ApiState, api_of, check_alive
 from service.api.templates import stream_or_made
 from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideError
 from service.journal.base import Journal, StreamRow
@@ -267,6 +267,7 @@ class Session:
             self._api.metrics.rejected.labels(reason="invalid").inc(len(problems))
         begun = time.perf_counter()
         try:
+            check_alive(self._journal.stream_by_uid(self._uid))
             positions = await self._append_patiently(events) if events else []
         except SynaptideError as error:
             await self._refuse(error, seq)

@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Query
-from pydantic_core import from_json
 from starlette.responses import Response
 
 from service.api import replies
 from service.api.names import answer
 from service.api.state import Api, ApiState
 from service.journal.base import StreamChanges, StreamRow
+from service.specs import shown_spec
 
 router = APIRouter(prefix="/v1", tags=["streams"], responses=replies.PROBLEMS)
 
@@ -63,7 +63,7 @@ async def _changes(api: Api, since: str | None, seconds: float) -> StreamChanges
 
 
 def _glance(row: StreamRow) -> dict[str, Any]:
-    status = row.status
+    status = row.shown
     return {
         "name": row.name,
         **_of_spec(row.spec),
@@ -85,7 +85,7 @@ def _glance(row: StreamRow) -> dict[str, Any]:
 @lru_cache(maxsize=4_096)
 def _of_spec(spec: bytes) -> dict[str, Any]:
     """Return what a glance takes from a spec; thousands of streams share a few of them."""
-    said = from_json(spec)
+    said = shown_spec(spec)
     return {
         "title": said.get("title"),
         "kind": said["learner"]["kind"],

@@ -193,6 +193,7 @@ class Status(Answer):
     """What a stream is doing; without the details before its first event."""
 
     learning: Learning = "warming"
+    reason: str | None = Field(None, description="Why the stream cannot be brought back, if so.")
     anomaly_score: float | None = None
     raw_score: float | None = None
     is_anomaly: bool = False
@@ -214,12 +215,12 @@ class StreamView(Answer):
     """A stream: what it is, and where it stands."""
 
     name: str
-    spec: StreamSpec
+    spec: StreamSpec | dict[str, Any] = Field(description="As stored.")
     version: int = Field(description="Raised with every change of the spec; also the ETag.")
     created_at: datetime
     offset: int
     digest: str
-    memory_bytes_estimate: int
+    memory_bytes_estimate: int = Field(description="0 if this build cannot read the spec.")
     recovery: Recovery
     status: Status
 
@@ -267,7 +268,7 @@ class TemplateView(Answer):
 
     name: str
     pattern: str
-    spec: StreamSpec
+    spec: StreamSpec | dict[str, Any] = Field(description="As stored.")
     created_at: datetime
     memory_bytes_estimate: int
     recovery: Recovery
@@ -341,7 +342,7 @@ class DeadLetterView(Answer):
 
     reason: Literal["invalid", "late", "raised"]
     detail: str
-    event: Event
+    event: Event | str = Field(description="As text, if it could not be read from the log.")
     received_at: datetime
 
 

@@ -12,7 +12,7 @@ from service import catalog
 from service.catalog import Params
 from service.errors import InvalidInput, TooMuchMemory
 from service.schemas import StreamSpec
-from service.specs import estimate_bytes, recovery
+from service.specs import estimate_bytes, read_spec, recovery
 
 SPEC_BODY: dict[str, Any] = {
     "requestBody": {
@@ -68,7 +68,9 @@ def _accept(spec: StreamSpec, max_bytes: int) -> None:
 @lru_cache(maxsize=4_096)
 def facts(spec: bytes) -> dict[str, Any]:
     """Return what follows from a spec; thousands of streams share a few of them."""
-    parsed = StreamSpec.model_validate_json(spec)
+    parsed = read_spec(spec)
+    if isinstance(parsed, str):
+        return {"memory_bytes_estimate": 0, "recovery": "snapshot"}
     return {"memory_bytes_estimate": estimate_bytes(parsed), "recovery": recovery(parsed)}
 
 

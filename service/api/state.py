@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from service.errors import NotReady
-from service.journal.base import Journal
+from service.errors import NotReady, Unreadable
+from service.journal.base import Journal, StreamRow
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -54,6 +54,12 @@ class Api:
         if self.draining.is_set():
             return "the service is stopping"
         return "" if self._healthy() else "the journal cannot be written"
+
+
+def check_alive(row: StreamRow | None) -> None:
+    """Raise `Unreadable` for a stream that cannot be brought back."""
+    if row is not None and row.unreadable:
+        raise Unreadable(row.unreadable)
 
 
 def api_of(connection: HTTPConnection) -> Api:

@@ -9,19 +9,21 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.responses import Response
 
 from service.api import replies
 from service.api.bodies import read_body
 from service.api.names import StreamName, answer
 from service.api.specs import SPEC_BODY, accept, facts
-from service.api.state import ApiState
+from service.api.state import ApiState, check_alive
 from service.api.templates import create
-from service.errors import NoSnapshots, SnapshotError, SpecConflict, StreamNotFound
+from service.errors import NoSnapshots, SnapshotError, SpecConflict, StreamNotFound, Unreadable
+from service.held import refusal
 from service.journal.base import Journal, StreamRow
 from service.schemas import Command, StreamSpec, Wire, invalid, parse_spec
 from service.snapshots import restored
-from service.specs import same_learner
+from service.specs import read_spec, same_learner, shown_spec
 from service.stream import Stream
 from service.tallies import WINDOW
 
@@ -70,11 +72,13 @@ async def put_stream(stream: StreamName, request: Request, api: ApiState) -> Res
 
 
 async def _reconfigure(journal: Journal, row: StreamRow, spec: StreamSpec) -> StreamRow:
-    old = StreamSpec.model_validate_json(row.spec)
+    old = read_spec(row.spec)
     if old == spec:
         return row
-    conflict = same_learner(old, spec)
-    if conflict:
+    if row.unreadable:
+        if reason := refusal(row, spec):
+            raise Unreadable(reason)
+    elif isinstance(old, StreamSpec) and (conflict := same_learner(old, spec)):
         raise SpecConflict(f"{conflict}; delete the stream to begin with another learner")
     await _command(journal, row, Command(command="configure", spec=spec.model_dump(mode="json")))
     return await journal.look_up(row.name)
@@ -86,7 +90,7 @@ async def _command(journal: Journal, row: StreamRow, command: Command) -> dict[s
     (reply,) = await journal.replies(row.uid, position)
     said: dict[str, Any] = json.loads(reply)
     if "status" in said:
-        refusals = {each.code: each for each in (SpecConflict, NoSnapshots)}
+        refusals = {each.code: each for each in (SpecConflict, NoSnapshots, Unreadable)}
         raise refusals.get(said["code"], SnapshotError)(said["detail"])
     return said
 
@@ -95,13 +99,13 @@ def describe(row: StreamRow) -> dict[str, Any]:
     """Return a stream as the API shows it."""
     return {
         "name": row.name,
-        "spec": json.loads(row.spec),
+        "spec": shown_spec(row.spec),
         "version": row.version,
         "created_at": datetime.fromtimestamp(row.created_at, UTC),
         "offset": row.offset,
         "digest": row.digest,
         **facts(row.spec),
-        "status": row.status,
+        "status": row.shown,
     }
 
 
@@ -134,7 +138,7 @@ async def get_state(stream: StreamName, api: ApiState) -> Response:
     newest = {"id": snapshots[0].id, "offset": snapshots[0].offset} if snapshots else None
     return answer(
         {"learning": "warming", "signals": {}}
-        | dict(row.status)
+        | row.shown
         | {"offset": row.offset, "digest": row.digest, "last_snapshot": newest}
     )
 
@@ -171,6 +175,7 @@ async def put_learning(stream: StreamName, request: Request, api: ApiState) -> R
         raise invalid(error) from None
     journal = api.writable()
     row = await journal.look_up(stream)
+    check_alive(row)
     return answer(await _command(journal, row, Command(command="resume")))
 
 
@@ -188,13 +193,21 @@ async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
                 {
                     "reason": letter.reason,
                     "detail": letter.detail,
-                    "event": json.loads(letter.entry),
+                    "event": _event_of(letter.entry),
                     "received_at": datetime.fromtimestamp(letter.created_at, UTC),
                 }
                 for letter in letters
             ]
         }
     )
+
+
+def _event_of(entry: bytes) -> Any:
+    """Return the event of a dead letter, or its text if that is why it is one."""
+    try:
+        return from_json(entry)
+    except (ValueError, TypeError):
+        return entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
 
 
 @router.post(
@@ -207,6 +220,7 @@ async def post_snapshot(stream: StreamName, api: ApiState) -> Response:
     """Take a snapshot now and keep it until the stream is deleted."""
     journal = api.writable()
     row = await journal.look_up(stream)
+    check_alive(row)
     said = await _command(journal, row, Command(command="snapshot"))
     kept = [each for each in await journal.snapshots(row.uid) if each.kept]
     return answer(
@@ -270,7 +284,10 @@ async def restore_stream(stream: StreamName, request: Request, api: ApiState) ->
     row = await journal.look_up(stream)
     limit = api.settings.max_snapshot_bytes
     blob = await read_body(request, limit)
-    fresh = Stream(StreamSpec.model_validate_json(row.spec))
+    spec = read_spec(row.spec)
+    if isinstance(spec, str):
+        raise Unreadable(f"{row.name}: {spec}; PUT another spec first, or DELETE the stream")
+    fresh = Stream(spec)
     tried = await asyncio.to_thread(restored, fresh, blob, limit)
     snapshot_id = await journal.put_snapshot(row.uid, blob, tried.offset)
     command = Command(command="restore", snapshot=snapshot_id)

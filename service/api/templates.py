@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from pydantic import StringConstraints, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api import replies
@@ -17,9 +17,10 @@ from service.api.bodies import read_body
 from service.api.names import answer
 from service.api.specs import SPEC_BODY, accept, facts
 from service.api.state import Api, ApiState
-from service.errors import StreamNotFound, TemplateNotFound, TooManyStreams
+from service.errors import StreamNotFound, TemplateNotFound, TooManyStreams, Unreadable
 from service.journal.base import StreamRow, TemplateRow
 from service.schemas import STREAM_NAME, Wire, invalid, parse_spec
+from service.specs import read_spec, shown_spec
 
 router = APIRouter(prefix="/v1", tags=["templates"], responses=replies.PROBLEMS)
 
@@ -155,6 +156,9 @@ async def stream_or_made(api: Api, name: str) -> StreamRow:
         if not fitting:
             raise
     best = max(fitting, key=lambda row: len(row.pattern))
+    spec = read_spec(best.spec)
+    if isinstance(spec, str):
+        raise Unreadable(f"template {best.name}: {spec}; PUT another spec, or DELETE the template")
     row, _ = await create(api, name, best.spec)
     return row
 
@@ -172,7 +176,7 @@ def _describe(row: TemplateRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "pattern": row.pattern,
-        "spec": from_json(row.spec),
+        "spec": shown_spec(row.spec),
         "created_at": datetime.fromtimestamp(row.created_at, UTC),
         **facts(row.spec),
     }

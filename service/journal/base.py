@@ -49,6 +49,23 @@ class StreamRow:
     offset: int = 0
     digest: str = ""
     status: Mapping[str, Any] = field(default_factory=dict)
+    """As committed; `held_after`, if it is there, is the last record that was applied."""
+    unreadable: str = ""
+    """Why this process cannot bring the stream back, if it cannot; never written down."""
+
+    @property
+    def held_after(self) -> int | None:
+        """The record after which the stream's records wait, though others' went on."""
+        held: int | None = self.status.get("held_after")
+        return held
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What the stream is doing, as a client sees it."""
+        status = {name: said for name, said in self.status.items() if name != "held_after"}
+        if self.unreadable:
+            status |= {"learning": "quarantined", "reason": self.unreadable}
+        return status
 
 
 @dataclass(slots=True)
@@ -167,6 +184,15 @@ class Journal(Protocol):
     def stream_count(self) -> int:
         """Return how many streams there are."""
 
+    def hold(self, uid: int, reason: str) -> None:
+        """Note, in memory, why a stream cannot be brought back, until a commit says it is.
+
+        A commit whose status has `held_after` only lets the stream's records wait.
+        """
+
+    def held_count(self) -> int:
+        """Return how many streams cannot be brought back."""
+
     async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
         """Return what changed after a cursor, waiting that long for the first change.
 
@@ -281,6 +307,9 @@ class Journal(Protocol):
 
     async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot written by a commit, and the position it stands at."""
+
+    async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
+        """Return how many entries a stream has after a position, and if its first is there."""
 
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""

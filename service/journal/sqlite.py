@@ -75,6 +75,7 @@ class SqliteJournal:
         self._is_open = False
         self._rows: dict[int, StreamRow] = {}
         self._names: dict[str, StreamRow] = {}
+        self._held: set[int] = set()
         self._deleting: set[int] = set()
         self._templates: dict[str, TemplateRow] = {}
         self._recent = Recent()
@@ -148,6 +149,7 @@ class SqliteJournal:
         def deleted(backlog: int) -> None:
             name = self._rows.pop(uid).name
             del self._names[name]
+            self._held.discard(uid)
             self._changes.drop(uid, name)
             self._tail.drop_stream(uid, backlog)
             self._recent.drop(uid)
@@ -186,6 +188,18 @@ class SqliteJournal:
     def stream_count(self) -> int:
         """Return how many streams there are."""
         return len(self._rows)
+
+    def hold(self, uid: int, reason: str) -> None:
+        """Note why a stream cannot be brought back, until it is."""
+        row = self._rows.get(uid)
+        if row is not None:
+            row.unreadable = reason
+            self._held.add(uid)
+            self._changes.touch(uid)
+
+    def held_count(self) -> int:
+        """Return how many streams cannot be brought back."""
+        return len(self._held)
 
     async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
         """Return what changed after a cursor, waiting that long for the first change."""
@@ -318,6 +332,9 @@ class SqliteJournal:
                 row = self._rows.get(each.stream)
                 if row is not None:
                     row.offset, row.digest, row.status = each.offset, each.digest, each.status
+                    if row.unreadable and row.held_after is None:
+                        row.unreadable = ""
+                        self._held.discard(each.stream)
                     if each.spec is not None:
                         row.spec, row.version = each.spec, row.version + 1
                     self._changes.touch(each.stream)
@@ -376,6 +393,10 @@ class SqliteJournal:
     async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot written by a commit, and the position it stands at."""
         return await self._reader.latest_snapshot(uid)
+
+    async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
+        """Return how many entries a stream has after a position, and if its first is there."""
+        return await self._reader.entries_after(uid, after)
 
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""

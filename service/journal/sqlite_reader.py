@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
 
+import structlog
+from pydantic_core import from_json
+
 from service.errors import JournalUnavailable
 from service.journal.base import DeadLetter, Place, Record, SnapshotRow, StreamRow, TemplateRow
 from service.schemas import decode_entry
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Row = tuple[int, int, float, bytes]
@@ -30,6 +34,8 @@ _HISTORY = """SELECT position, stream, received_at, payload FROM log
 _RESULTS = """SELECT last, n, payload FROM results WHERE uid = ? AND last > ? ORDER BY last"""
 _SNAPSHOTS = """SELECT id, uid, position, offset, created_at, size, kept FROM snapshots
     WHERE uid = ? ORDER BY id DESC"""
+_ENTRIES_AFTER = """SELECT (SELECT COALESCE(SUM(n), 0) FROM log WHERE stream = ? AND position > ?),
+    (SELECT total - n FROM log WHERE stream = ? ORDER BY position LIMIT 1)"""
 _SNAPSHOT = "SELECT blob FROM snapshots WHERE uid = ? AND id = ?"
 _LATEST = """SELECT position, blob FROM snapshots WHERE uid = ? AND position >= 0
     ORDER BY id DESC LIMIT 1"""
@@ -56,7 +62,7 @@ class Reader:
         rows = await self._all(_STREAMS)
         return [
             StreamRow(
-                uid, name, spec, version, made, first_spec, offset, digest, json.loads(status)
+                uid, name, spec, version, made, first_spec, offset, digest, _status(name, status)
             )
             for uid, name, spec, version, made, first_spec, offset, digest, status in rows
         ]
@@ -103,7 +109,11 @@ class Reader:
                 for last, n, payload in found:
                     if last - n > reached:
                         return lines, last - n + 1
-                    lines += payload.split(b"\n")[reached - last :]
+                    found_lines = _results(payload, n)
+                    if found_lines is None:
+                        log.error("results cannot be read", uid=uid, last=last, results=n)
+                        return lines, last + 1
+                    lines += found_lines[reached - last :]
                     reached = last
                     if len(lines) >= limit:
                         break
@@ -122,12 +132,17 @@ class Reader:
     async def snapshot(self, uid: int, snapshot_id: int) -> bytes | None:
         """Return a snapshot's bytes."""
         rows = await self._all(_SNAPSHOT, uid, snapshot_id)
-        return rows[0][0] if rows else None
+        return _blob(rows[0][0]) if rows else None
 
     async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot written by a commit, and its position."""
         rows = await self._all(_LATEST, uid)
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (rows[0][0], _blob(rows[0][1])) if rows else None
+
+    async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
+        """Return how many entries a stream has after a position, and if its first is there."""
+        ((n, before),) = await self._all(_ENTRIES_AFTER, uid, after, uid)
+        return n, before == 0
 
     async def dead_letters(self, uid: int, limit: int) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""
@@ -153,6 +168,35 @@ class Reader:
 
 def _decode(rows: list[Row]) -> list[Record]:
     return [
-        Record(position, uid, received_at, [decode_entry(line) for line in payload.split(b"\n")])
+        Record(
+            position, uid, received_at, [decode_entry(line) for line in _blob(payload).split(b"\n")]
+        )
         for position, uid, received_at, payload in rows
     ]
+
+
+def _blob(value: Any) -> bytes:
+    """Return what a cell holds as bytes, although another hand may have left something else."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _results(payload: Any, n: int) -> list[bytes] | None:
+    """Return the lines of a row of results, or `None` if that is not what it holds."""
+    lines = _blob(payload).split(b"\n")
+    try:
+        from_json(b"[%b]" % b",".join(lines))
+    except ValueError:
+        return None
+    return lines if len(lines) == n else None
+
+
+def _status(name: str, status: Any) -> dict[str, Any]:
+    """Return what a stream was doing; its next commit mends what cannot be read."""
+    try:
+        said = from_json(status)
+    except (ValueError, TypeError):
+        said = None
+    if isinstance(said, dict):
+        return said
+    log.error("status cannot be read", stream=name)
+    return {}

@@ -138,6 +138,9 @@ class Shelf:
     def streams(self) -> list[StreamRow]:
         return self._rows
 
+    def held_count(self) -> int:
+        return 0
+
     def stream_count(self) -> int:
         return len(self._rows)
 
