@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import product
 
 from service.catalog import INDICATORS, LEARNERS
 from service.schemas import Event, StreamSpec
@@ -13,12 +14,16 @@ from service.stream import Stream
 WITHOUT_KERNELS = {"river"}
 """Kinds that are not compiled here, and say nothing without parameters."""
 
+AT_ONCE = 8
+"""How many indicators a spec may have."""
+
 
 def warm() -> None:
     """Compile every kernel, or load it from the cache that an earlier time left on disk."""
     indicators = [{"kind": kind} for kind in INDICATORS]
-    for kind in LEARNERS.keys() - WITHOUT_KERNELS:
-        spec = {"learner": {"kind": kind}, "indicators": indicators}
+    parts = [indicators[i : i + AT_ONCE] for i in range(0, len(indicators), AT_ONCE)]
+    for kind, part in product(sorted(LEARNERS.keys() - WITHOUT_KERNELS), parts):
+        spec = {"learner": {"kind": kind}, "indicators": part}
         stream = Stream(StreamSpec.model_validate(spec))
         for value in range(3):
             stream.step(Event(x={"value": float(value)}), float(value))
