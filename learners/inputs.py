@@ -21,10 +21,10 @@ _MEAN, _SQUARES = 0, 1
 class Inputs:
     """The features of an event as `vector`, float64[width]; each new name takes the next place.
 
-    A string is a feature of its own, `name=value`, that is 1 where it is said and 0 elsewhere. A
-    missing number is 0; with `standardize`, which is to take off the running mean and divide by
-    the running deviation (Welford 1962), that is its mean. Standardized numbers stop at 8
-    deviations, so that an absurd one does not throw a network off.
+    A string is a feature of its own, `name=value`, that is 1 where it is said and 0 elsewhere,
+    standardized or not. A missing number is 0; with `standardize`, which is to take off the running
+    mean and divide by the running deviation (Welford 1962), that is its mean. Standardized numbers
+    stop at 8 deviations, so that an absurd one does not throw a network off.
 
     It fails with more features than `width`: those that come last are not seen. Standardized
     numbers of a drifting stream follow it ever more slowly, for each event counts the same.
@@ -59,15 +59,13 @@ class Inputs:
         for name, value in x.items():
             if value is None:
                 continue
-            text = isinstance(value, str)
-            i = places.get(f"{name}={value}" if text else name, -1)
-            if text:
-                number = 1.0
-            elif -_FINITE <= value <= _FINITE:  # type: ignore[operator]
-                number = min(max(float(value), -LARGEST), LARGEST)
-            else:
+            if isinstance(value, str):
+                if (i := places.get(f"{name}={value}", -1)) >= 0:
+                    vector[i] = 1.0
+            elif not -_FINITE <= value <= _FINITE:
                 raise InvalidEvent(f"{name}: got {value!r}, expected a finite number or null")
-            if i >= 0:
+            elif (i := places.get(name, -1)) >= 0:
+                number = min(max(float(value), -LARGEST), LARGEST)
                 vector[i] = self._standard(i, number) if self.standardize else number
         return vector
 
@@ -77,10 +75,10 @@ class Inputs:
         for name, value in x.items():
             if value is None:
                 continue
-            text = isinstance(value, str)
-            i = self._places.take(f"{name}={value}" if text else name)
-            if i >= 0 and self.standardize:
-                self._count(i, 1.0 if isinstance(value, str) else float(value))
+            if isinstance(value, str):
+                self._places.take(f"{name}={value}")
+            elif (i := self._places.take(name)) >= 0 and self.standardize:
+                self._count(i, float(value))
         return self.read(x)
 
     def _count(self, i: int, value: float) -> None:

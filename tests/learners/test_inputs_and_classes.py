@@ -46,6 +46,14 @@ def test_standardized_numbers_are_deviations_from_the_mean(values: list[float]) 
         assert got == pytest.approx(np.clip(ref, -MOST_DEVIATIONS, MOST_DEVIATIONS), abs=1e-6)
 
 
+def test_strings_are_seen_beside_standardized_numbers() -> None:
+    inputs = Inputs(3, standardize=True)
+    for value in (1.0, 3.0):
+        inputs.learn({"place": "north", "a": value})
+    assert inputs.read({"place": "north", "a": 3.0}).tolist() == [1.0, 1.0, 0.0]
+    assert inputs.learn({"place": "south"}).tolist() == [0.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_refused_before_anything_changes(bad: float) -> None:
     inputs = Inputs(3, standardize=True)
