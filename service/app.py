@@ -16,7 +16,17 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import held, logs
-from service.api import dashboard, errors, events, live, operations, overview, streams, templates
+from service.api import (
+    dashboard,
+    errors,
+    events,
+    labels,
+    live,
+    operations,
+    overview,
+    streams,
+    templates,
+)
 from service.api.requests import CountedRequests
 from service.api.state import Api
 from service.errors import SettingsError
@@ -63,12 +73,22 @@ def create_app(settings: Settings) -> FastAPI:
             {"name": "streams", "description": "What learns."},
             {"name": "templates", "description": "Streams made by their first event."},
             {"name": "events", "description": "What is learned from, and what came of it."},
+            {"name": "labels", "description": "What was true of events, said after them."},
             {"name": "operations", "description": "Health, metrics and version."},
         ],
     )
     app.state.api = Api(settings, Metrics(settings.metrics_max_streams))
     # Routes are tried in this order, so what is asked most often comes first.
-    for module in (events, live, streams, overview, templates, operations, dashboard):
+    for module in (
+        events,
+        labels,
+        live,
+        streams,
+        overview,
+        templates,
+        operations,
+        dashboard,
+    ):
         app.include_router(module.router)
     app.add_middleware(CountedRequests, metrics=app.state.api.metrics)
     errors.install(app)

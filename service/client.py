@@ -184,6 +184,57 @@ class Client:
         answer: Json | list[Json] = json.loads(reply.checked().body)
         return answer
 
+    @overload
+    def label(self, name: str, labels: Mapping[str, Any], ack: Ack = "applied") -> Json: ...
+
+    @overload
+    def label(
+        self, name: str, labels: Sequence[Mapping[str, Any]], ack: Literal["applied"] = "applied"
+    ) -> list[Json]: ...
+
+    @overload
+    def label(
+        self, name: str, labels: Sequence[Mapping[str, Any]], ack: Literal["logged", "received"]
+    ) -> Json: ...
+
+    def label(
+        self,
+        name: str,
+        labels: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        ack: Ack = "applied",
+    ) -> Json | list[Json]:
+        """Say what was true of earlier events; return what it came to, as `post` does.
+
+        >>> client.label("boiler", {"event_id": "reading-1", "y": "ok"})["learned"]
+
+        A label is applied once, however often it is posted, so that one whose answer was lost is
+        posted again; it may then be answered as a duplicate.
+        """
+        reply = self._transport.request(
+            "POST", _of(name, f"/labels?ack={ack}"), json.dumps(labels).encode(), repeatable=_always
+        )
+        answer: Json | list[Json] = json.loads(reply.checked().body)
+        return answer
+
+    def label_ndjson(
+        self,
+        name: str,
+        lines: Iterable[Mapping[str, Any] | bytes],
+        batch: int = 500,
+        ack: Ack = "applied",
+    ) -> Iterator[Json]:
+        """Post labels, `batch` at a time, and yield what became of each, as `post_ndjson` does."""
+        numbered = ((n, line) for n, each in enumerate(lines, 1) if (line := _line(each)))
+        while chunk := list(islice(numbered, batch)):
+            reply = self._transport.request(
+                "POST",
+                _of(name, f"/labels?ack={ack}"),
+                b"".join(line + b"\n" for _, line in chunk),
+                _NDJSON,
+                _always,
+            )
+            yield from _answers(reply.checked(), [n for n, _ in chunk], ack)
+
     def post_ndjson(
         self,
         name: str,
@@ -320,6 +371,10 @@ class Client:
     def _json(self, method: str, path: str, body: bytes | None = None) -> Json:
         answer: Json = json.loads(self._transport.request(method, path, body).checked().body)
         return answer
+
+
+def _always() -> bool:
+    return True
 
 
 def _of(name: str, rest: str = "") -> str:

@@ -17,7 +17,7 @@ from service.transport import Json, Problem, Unreachable, problem_of
 
 
 class Answer(NamedTuple):
-    """The results of one frame of events."""
+    """What became of one frame of events or labels."""
 
     seq: int
     results: list[Json]
@@ -85,16 +85,23 @@ class EventSocket:
 
     def send(self, events: Sequence[Mapping[str, Any]]) -> int:
         """Send a frame of events as soon as there is credit for it; return its number."""
+        return self._send("events", events)
+
+    def send_labels(self, labels: Sequence[Mapping[str, Any]]) -> int:
+        """Send a frame of labels of earlier events, as `send` does; return its number."""
+        return self._send("labels", labels)
+
+    def _send(self, kind: str, entries: Sequence[Mapping[str, Any]]) -> int:
         outstanding = sum(self._sent.values())
-        if len(events) > self.credits + outstanding:
+        if len(entries) > self.credits + outstanding:
             most = self.credits + outstanding
-            raise ValueError(f"events: got {len(events)}, expected at most {most}")
-        while len(events) > self.credits:
+            raise ValueError(f"{kind}: got {len(entries)}, expected at most {most}")
+        while len(entries) > self.credits:
             self._take()
         self._seq += 1
-        self._write({"type": "events", "seq": self._seq, "events": list(events)})
-        self.credits -= len(events)
-        self._sent[self._seq] = len(events)
+        self._write({"type": kind, "seq": self._seq, kind: list(entries)})
+        self.credits -= len(entries)
+        self._sent[self._seq] = len(entries)
         return self._seq
 
     def receive(self) -> Answer:

@@ -76,6 +76,23 @@ class Metrics:
             "Events not learned from; a body that is too large counts as one.",
             reason=("duplicate", "invalid", "refused", "throttled", "too_large"),
         )
+        self.labels_ingested = self._counter(
+            "labels_ingested", "Labels taken into the journal.", transport=("http", "websocket")
+        )
+        self.labels_rejected = self._counter(
+            "labels_rejected",
+            "Labels not learned from, by the code of the problem.",
+            reason=(
+                "duplicate",
+                "invalid",
+                "invalid-event",
+                "label-conflict",
+                "label-not-awaited",
+                "labels-not-kept",
+                "throttled",
+                "unknown-event",
+            ),
+        )
         self.scored = self._counter(
             "events_scored", "Events applied, by kind of learner.", kind=LEARNERS
         )
@@ -86,7 +103,7 @@ class Metrics:
         )
         self.step_duration = Histogram(
             "synaptide_step_duration_seconds",
-            "Time a learner takes for an event, as the mean of the batch it came in.",
+            "Time a learner takes for an event or a label, as the mean of the batch it came in.",
             ["kind"],
             buckets=STEP_SECONDS,
             registry=self.registry,
@@ -149,9 +166,19 @@ class Metrics:
 
     # What happens
 
-    def stepped(self, kind: str, entries: int, seconds: float) -> None:
-        """Count a batch of steps."""
-        self.scored.labels(kind=kind).inc(entries)
+    def took(self, what: str, transport: str, entries: int) -> None:
+        """Count events or labels taken into the journal."""
+        counter = self.labels_ingested if what == "labels" else self.ingested
+        counter.labels(transport=transport).inc(entries)
+
+    def refused(self, what: str, reason: str, entries: int) -> None:
+        """Count events or labels that were not learned from."""
+        counter = self.labels_rejected if what == "labels" else self.rejected
+        counter.labels(reason=reason).inc(entries)
+
+    def stepped(self, kind: str, events: int, entries: int, seconds: float) -> None:
+        """Count a batch of steps, of which some may have been labels."""
+        self.scored.labels(kind=kind).inc(events)
         self.step_duration.labels(kind=kind).observe(seconds / entries)
 
     def missed(self, error: SynaptideError, after: int) -> None:

@@ -183,6 +183,7 @@ class StreamSpec(Wire):
 _read_event = Event.__pydantic_validator__.validate_json
 _read_events = TypeAdapter(list[Event]).validator.validate_json
 _read_label = Label.__pydantic_validator__.validate_json
+_read_labels = TypeAdapter(list[Label]).validator.validate_json
 _read_frame = EventsFrame.__pydantic_validator__.validate_json
 _read_command = Command.__pydantic_validator__.validate_json
 
@@ -206,6 +207,32 @@ def parse_events(body: bytes) -> list[Event] | None:
         return None
     plain = body.count(b":") == sum(map(_tidy, events)) and b"\\" not in body
     return events if plain else None
+
+
+def parse_label(line: bytes) -> Label:
+    """Read one label as a client sent it, or raise `InvalidInput`."""
+    try:
+        label: Label = _read_label(line)
+    except ValidationError as error:
+        raise invalid(error) from None
+    if line.count(b":") != _colons(label) or b"\\" in line:
+        _refuse_duplicate_keys(line)
+    return label
+
+
+def parse_labels(body: bytes) -> list[Label] | None:
+    """Read an array of labels at one go, or return `None` if it takes a closer look."""
+    try:
+        labels = _read_labels(body)
+    except ValidationError:
+        return None
+    plain = body.count(b":") == sum(map(_colons, labels)) and b"\\" not in body
+    return labels if plain else None
+
+
+def _colons(label: Label) -> int:
+    """Return how many colons its text has if no key stands twice and none is escaped."""
+    return 2 + label.event_id.count(":") + (label.y.count(":") if type(label.y) is str else 0)
 
 
 def parse_frame(text: bytes) -> EventsFrame | None:

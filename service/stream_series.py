@@ -146,6 +146,10 @@ def _drifts(seen: Seen) -> Iterable[Sample]:
         yield _label("detector", detector), count
 
 
+def _labels(key: str, seen: Seen) -> Iterable[Sample]:
+    return (("", (seen.status.get("labels") or {}).get(key)),)
+
+
 def _signals(seen: Seen) -> Iterable[Sample]:
     for name, value in islice(seen.status.get("signals", {}).items(), MAX_SIGNALS):
         yield _label("signal", name), value
@@ -250,6 +254,30 @@ FAMILIES = (
     Family("drifts_detected", "counter", "Drifts, by detector.", _drifts),
     Family(
         "labeled_events", "counter", "Events judged by their label.", partial(_count, "labeled")
+    ),
+    Family(
+        "labels_pending",
+        "gauge",
+        "Events that wait for their label.",
+        partial(_labels, "pending"),
+    ),
+    Family(
+        "labels_taken",
+        "counter",
+        "Labels that came after their event and were taken.",
+        partial(_labels, "taken"),
+    ),
+    Family(
+        "labels_expired",
+        "counter",
+        "Events whose label did not come in time.",
+        partial(_labels, "expired"),
+    ),
+    Family(
+        "labels_displaced",
+        "counter",
+        "Events that no longer wait for a label because newer ones do.",
+        partial(_labels, "displaced"),
     ),
     Family(
         "quality",

@@ -87,6 +87,7 @@ class Work:
         """Apply the records, to the end or to what the stream's learner cannot take."""
         apply, begun, done = self.live.stream.apply, time.perf_counter(), 0
         raised: Raised | None = None
+        labels = 0
         for i, record in enumerate(self.records):
             if len(self.replies) <= i:
                 self.replies.append([])
@@ -99,12 +100,14 @@ class Work:
                     break
                 self.take(replies, reply)
                 done += 1
+                labels += type(record.entries[j]) is Label
             if raised is not None:
                 break
         if done:
             seconds = time.perf_counter() - begun
             self.live.observe(done, seconds)
-            metrics.stepped(self.live.stream.spec.learner.kind, done, seconds)
+            kind = self.live.stream.spec.learner.kind
+            metrics.stepped(kind, done - labels, done, seconds)
         return raised
 
     def take(self, replies: list[Reply], reply: Reply) -> None:

@@ -243,20 +243,16 @@ class Worker:
 
     async def _finish(self, work: Work) -> None:
         """Turn fates into answers, and take a snapshot when one is due."""
-        duplicates = refused = 0
         for record, replies in zip(work.records, work.replies, strict=True):
             answers = work.answers[record.position] = [reply.line for reply in replies]
             for j, reply in enumerate(replies):
                 if reply.fate is Fate.DUPLICATE:
-                    duplicates += 1
+                    self.metrics.refused("events", "duplicate", 1)
                     answers[j] = await self._first_result(work, reply)
+                elif reply.fate is Fate.REPEATED:
+                    self.metrics.refused("labels", "duplicate", 1)
                 elif reply.fate is Fate.REFUSED:
-                    refused += 1
-                    work.dead.append(letter(record, j, "invalid", reply.line.decode()))
-        if duplicates or refused:
-            self.metrics.rejected.labels(reason="duplicate").inc(duplicates)
-            self.metrics.rejected.labels(reason="refused").inc(refused)
-            self.metrics.dead_lettered.labels(reason="invalid").inc(refused)
+                    self._bury(work, record, j, reply)
         live = work.live
         self.live.measure(live)
         self.metrics.peaks.note(work.row.uid, live.stream.standing.take_peak())
@@ -268,6 +264,16 @@ class Worker:
             and (due or age > self.settings.snapshot_every_seconds)
         ):
             await self._try_snapshot(work)
+
+    def _bury(self, work: Work, record: Record, index: int, reply: Reply) -> None:
+        """Keep an entry that was refused as a dead letter."""
+        is_label = isinstance(record.entries[index], Label)
+        if is_label:
+            self.metrics.refused("labels", reply.refusal, 1)
+        else:
+            self.metrics.refused("events", "refused", 1)
+        self.metrics.dead_lettered.labels(reason="invalid").inc()
+        work.dead.append(letter(record, index, "invalid", reply.line.decode()))
 
     async def _first_result(self, work: Work, reply: Reply) -> bytes:
         """Return the result a duplicate's first was answered with, while it is kept."""

@@ -1,10 +1,10 @@
-"""Bodies: read within limits, and turned into events."""
+"""Bodies: read within limits, and turned into events or labels."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,35 @@ from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect, Request
 
 from service.errors import InvalidInput, MalformedBody, TooLarge, UnsupportedMedia
-from service.schemas import Event, parse_event, parse_events
+from service.schemas import (
+    Event,
+    Label,
+    parse_event,
+    parse_events,
+    parse_label,
+    parse_labels,
+)
 
 _BYTES_AT_ONCE = 32_768
 _LINES_AT_ONCE = 256
 """How many lines are parsed before others get their turn."""
 _BLANK = b" \t\r\n"
+
+
+Entries = Sequence[Event] | Sequence[Label]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What bodies hold: its name, and how one and how many at once are read."""
+
+    name: str
+    one: Callable[[bytes], Event | Label]
+    many: Callable[[bytes], Entries | None]
+
+
+EVENTS = Kind("events", parse_event, parse_events)
+LABELS = Kind("labels", parse_label, parse_labels)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -41,38 +64,38 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 @dataclass(slots=True)
 class Batch:
-    """What a body held, in order: events, and a problem in the place of each that is not one."""
+    """What a body held, in order: entries, and a problem in the place of each that is none."""
 
-    items: list[Event | dict[str, Any]]
+    items: list[Event | Label | dict[str, Any]]
     lines: Sequence[int]
     """The line, or the place counted from 1, of each item."""
 
     @property
-    def events(self) -> list[Event]:
-        """The items that are events."""
-        return [item for item in self.items if isinstance(item, Event)]
+    def entries(self) -> list[Event | Label]:
+        """The items that are events or labels."""
+        return [item for item in self.items if not isinstance(item, dict)]
 
     @property
     def problems(self) -> list[dict[str, Any]]:
         """The items that are not."""
-        return [item for item in self.items if not isinstance(item, Event)]
+        return [item for item in self.items if isinstance(item, dict)]
 
 
-async def parse_lines(body: bytes) -> Batch:
+async def parse_lines(body: bytes, kind: Kind = EVENTS) -> Batch:
     """Read NDJSON; blank lines are passed over, a broken one is named and the rest go on."""
-    items: list[Event | dict[str, Any]] = []
+    items: list[Event | Label | dict[str, Any]] = []
     lines: list[int] = []
     first = 1
     for part in _parts(body):
-        events = _parse_at_once(part)
-        if events is not None:
-            items += events
-            lines += range(first, first + len(events))
+        entries = _parse_at_once(part, kind)
+        if entries is not None:
+            items += entries
+            lines += range(first, first + len(entries))
         else:
             for number, line in enumerate(part.split(b"\n"), first):
                 if line and not line.isspace():
                     lines.append(number)
-                    items.append(_parse(line, number))
+                    items.append(_parse(line, number, kind))
         first += part.count(b"\n") + 1
         await asyncio.sleep(0)
     return Batch(items, lines)
@@ -87,37 +110,37 @@ def _parts(body: bytes) -> Iterator[bytes]:
     yield body[begin:]
 
 
-def _parse_at_once(part: bytes) -> Sequence[Event] | None:
+def _parse_at_once(part: bytes, kind: Kind) -> Entries | None:
     """Read lines as one array, or return `None` if they take a closer look.
 
-    No event spans two lines of which each begins and ends with a brace: between two braces JSON
-    wants more than a comma, and a line break within a string is refused. So as many events as
+    No entry spans two lines of which each begins and ends with a brace: between two braces JSON
+    wants more than a comma, and a line break within a string is refused. So as many entries as
     lines means one on each.
     """
     part = part.removesuffix(b"\n")
     breaks = part.count(b"\n")
     if part.count(b"}\n{") < breaks:
         return None
-    events = parse_events(b"[%b]" % part.replace(b"\n", b",\n"))
-    return events if events is not None and len(events) == breaks + 1 else None
+    entries = kind.many(b"[%b]" % part.replace(b"\n", b",\n"))
+    return entries if entries is not None and len(entries) == breaks + 1 else None
 
 
-async def parse_array(body: bytes) -> Batch:
-    """Read a JSON array of events; a broken one is named and the rest go on."""
-    events = parse_events(body)
-    if events is not None:
-        return Batch(list(events), range(1, len(events) + 1))
-    return await from_array(body)
+async def parse_array(body: bytes, kind: Kind = EVENTS) -> Batch:
+    """Read a JSON array; a broken element is named and the rest go on."""
+    entries = kind.many(body)
+    if entries is not None:
+        return Batch(list(entries), range(1, len(entries) + 1))
+    return await from_array(body, kind)
 
 
-async def from_array(text: bytes) -> Batch:
+async def from_array(text: bytes, kind: Kind = EVENTS) -> Batch:
     """Read the elements of an array one by one."""
-    items: list[Event | dict[str, Any]] = []
+    items: list[Event | Label | dict[str, Any]] = []
     # In a thread, because millions of brackets take seconds.
     for place, element in enumerate(await asyncio.to_thread(list, split(text)), 1):
         if place % _LINES_AT_ONCE == 0:
             await asyncio.sleep(0)
-        items.append(_parse(element, place))
+        items.append(_parse(element, place, kind))
     return Batch(items, range(1, len(items) + 1))
 
 
@@ -172,9 +195,9 @@ def members(text: bytes) -> dict[str, bytes]:
     return found
 
 
-def _parse(line: bytes, number: int) -> Event | dict[str, Any]:
+def _parse(line: bytes, number: int, kind: Kind) -> Event | Label | dict[str, Any]:
     try:
-        return parse_event(line)
+        return kind.one(line)
     except InvalidInput as error:
         return problem_at(error, number)
 
@@ -187,7 +210,7 @@ def problem_at(error: InvalidInput, number: int) -> dict[str, Any]:
 
 
 def numbered(line: bytes, number: int) -> bytes:
-    """Name the line in a problem that was found when its event was applied."""
+    """Name the line in a problem that was found when its entry was applied."""
     return b'{"line":%d,' % number + line[1:]
 
 
@@ -195,7 +218,7 @@ def merge(batch: Batch, replies: Sequence[bytes]) -> tuple[list[bytes], int]:
     """Put replies and problems back in order; return them and how many were refused."""
     merged, refused, remaining = [], 0, iter(replies)
     for item, number in zip(batch.items, batch.lines, strict=True):
-        if isinstance(item, Event):
+        if not isinstance(item, dict):
             line = next(remaining)
             if line.startswith(b'{"status"'):
                 refused += 1

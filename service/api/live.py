@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from service.api import replies
-from service.api.bodies import Batch, from_array, members, merge
+from service.api.bodies import EVENTS, LABELS, Batch, Kind, members, merge, parse_array
 from service.api.names import StreamName
 from service.api.state import Api, ApiState, api_of, check_alive
 from service.api.templates import stream_or_made
@@ -166,7 +166,7 @@ class Session:
         self._websocket = websocket
         # What the queue could never hold would be waited for without end.
         self._credits = min(api.settings.socket_credits, api.settings.max_queued_entries)
-        self._answers: asyncio.Queue[tuple[int, Batch, list[int], float]] = asyncio.Queue()
+        self._answers: asyncio.Queue[tuple[int, Batch, list[int], float, Kind]] = asyncio.Queue()
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -215,7 +215,7 @@ class Session:
         frame = parse_frame(text)
         if frame is not None:
             batch = Batch(list(frame.events), range(1, len(frame.events) + 1))
-            await self._append(frame.seq, batch)
+            await self._append(frame.seq, batch, EVENTS)
         else:
             await self._take_slowly(text)
 
@@ -233,66 +233,70 @@ class Session:
         if kind == "follow":
             await self._follow(text)
         elif kind == "events":
-            await self._take_broken(seq, parts)
+            await self._take_each(seq, parts, EVENTS)
+        elif kind == "labels":
+            await self._take_each(seq, parts, LABELS)
         else:
-            shown = repr(kind)[:40]
-            await self._refuse(InvalidInput(f"type: got {shown}, expected events or follow"), None)
+            wanted = f"type: got {repr(kind)[:40]}, expected events, labels or follow"
+            await self._refuse(InvalidInput(wanted), None)
 
-    async def _take_broken(self, seq: Any, parts: dict[str, bytes]) -> None:
-        """Name the events of a frame that are none, and take the rest."""
-        events = parts.get("events", b"").strip()
-        if type(seq) is not int or abs(seq) >= 2**63 or not events.startswith(b"["):
-            wanted = "frame: expected an integer seq of 64 bits and a list of events"
+    async def _take_each(self, seq: Any, parts: dict[str, bytes], kind: Kind) -> None:
+        """Name what is wrong in a frame of events or labels, and take the rest."""
+        listed = parts.get(kind.name, b"").strip()
+        if type(seq) is not int or abs(seq) >= 2**63 or not listed.startswith(b"["):
+            wanted = f"frame: expected an integer seq of 64 bits and a list of {kind.name}"
             await self._refuse(InvalidInput(wanted), None)
             return
-        unknown = sorted(parts.keys() - {"type", "seq", "events"})
+        unknown = sorted(parts.keys() - {"type", "seq", kind.name})
         if unknown:
             shown = ", ".join(repr(name[:40]) for name in unknown[:5])
             await self._refuse(InvalidInput(f"frame: got unknown fields {shown}"), seq)
             return
         try:
-            batch = await from_array(events)
+            batch = await parse_array(listed, kind)
         except MalformedBody as error:
             await self._refuse(error, seq)
             raise Closed(1007, "a frame is JSON") from None
-        await self._append(seq, batch)
+        await self._append(seq, batch, kind)
 
-    async def _append(self, seq: int, batch: Batch) -> None:
+    async def _append(self, seq: int, batch: Batch, kind: Kind) -> None:
         if len(batch.items) > self._credits:
-            detail = f"events: got {len(batch.items)}, expected at most {self._credits} now"
+            detail = f"{kind.name}: got {len(batch.items)}, expected at most {self._credits} now"
             await self._refuse(QueueFull(detail, credits=self._credits), seq)
-            raise Closed(1008, "more events than credits")
-        events, problems = batch.events, batch.problems
+            raise Closed(1008, f"more {kind.name} than credits")
+        entries, problems = batch.entries, batch.problems
         if problems:
-            self._api.metrics.rejected.labels(reason="invalid").inc(len(problems))
+            self._api.metrics.refused(kind.name, "invalid", len(problems))
         begun = time.perf_counter()
         try:
             check_alive(self._journal.stream_by_uid(self._uid))
-            positions = await self._append_patiently(events) if events else []
+            positions = await self._append_patiently(entries) if entries else []
         except SynaptideError as error:
             await self._refuse(error, seq)
             return
         self._credits -= len(batch.items)
-        self._api.metrics.ingested.labels(transport="websocket").inc(len(events))
-        self._answers.put_nowait((seq, batch, positions, begun))
+        self._api.metrics.took(kind.name, "websocket", len(entries))
+        self._answers.put_nowait((seq, batch, positions, begun, kind))
 
-    async def _append_patiently(self, events: list[Any]) -> list[int]:
+    async def _append_patiently(self, entries: list[Any]) -> list[int]:
         """Wait while the queue is full: not reading on is what slows a client down."""
         while True:
             try:
-                return await self._journal.append(self._uid, events, "applied")
+                return await self._journal.append(self._uid, entries, "applied")
             except QueueFull:
                 await asyncio.sleep(0.01)
 
     async def _answer(self) -> None:
         while True:
-            seq, batch, positions, begun = await self._answers.get()
+            seq, batch, positions, begun, kind = await self._answers.get()
             try:
-                await self._answer_one(seq, batch, positions, begun)
+                await self._answer_one(seq, batch, positions, begun, kind)
             finally:
                 self._answers.task_done()
 
-    async def _answer_one(self, seq: int, batch: Batch, positions: list[int], begun: float) -> None:
+    async def _answer_one(
+        self, seq: int, batch: Batch, positions: list[int], begun: float, kind: Kind
+    ) -> None:
         replies: list[bytes] = []
         try:
             for position in positions:
@@ -302,7 +306,7 @@ class Session:
             return
         finally:
             self._credits += len(batch.items)
-        if replies:
+        if replies and kind is EVENTS:
             seconds = time.perf_counter() - begun
             self._api.metrics.latency.observe("websocket", self._name, replies[-1], seconds)
         lines, _ = merge(batch, replies)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.schemas import Event, StreamSpec
+from service.schemas import Event, Label, StreamSpec
 from service.stream import Learning
 from service.tallies import Task
 
@@ -125,8 +125,32 @@ class Duplicate(Answer):
     duplicate: Literal[True]
 
 
+class Labeled(Answer):
+    """What a label came to: where its event stands, what was predicted then, and the receipt."""
+
+    event_id: str
+    offset: int = Field(ge=1, description="The event's.")
+    y: float | str
+    prediction: float | str | None = Field(None, description="What was predicted of the event.")
+    learned: bool = Field(
+        description="Whether the learner took it; if not, it was only judged by it."
+    )
+    quality: dict[str, float | None] | None = Field(
+        None, description="Prequential quality with this label; not part of the digest."
+    )
+    digest: str = Field(description="Chained over every entry of the stream.")
+
+
+class LabeledBefore(Answer):
+    """A label whose event had the same one before; nothing was learned again."""
+
+    event_id: str
+    y: float | str
+    duplicate: Literal[True]
+
+
 class Accepted(Answer):
-    """How many events were taken, where the results were not waited for."""
+    """How many events or labels were taken, where what came of them was not waited for."""
 
     accepted: int
     refused: list[Problem] = []
@@ -338,16 +362,19 @@ class Snapshots(Answer):
 
 
 class DeadLetterView(Answer):
-    """An event that could not be applied."""
+    """An event or a label that could not be applied."""
 
     reason: Literal["invalid", "late", "raised"]
     detail: str
-    event: Event | str = Field(description="As text, if it could not be read from the log.")
+    event: Event | str | None = Field(
+        None, description="As text, if it could not be read from the log."
+    )
+    label: Label | None = None
     received_at: datetime
 
 
 class DeadLetters(Answer):
-    """Events that could not be applied, oldest first."""
+    """Events and labels that could not be applied, oldest first."""
 
     dead_letters: list[DeadLetterView]
 

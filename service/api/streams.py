@@ -185,7 +185,7 @@ async def put_learning(stream: StreamName, request: Request, api: ApiState) -> R
     responses={200: {"model": replies.DeadLetters}},
 )
 async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
-    """Return the events that could not be applied, oldest first, each with the reason."""
+    """Return the events and labels that could not be applied, oldest first, with the reasons."""
     letters = await api.journal.dead_letters((await api.journal.look_up(stream)).uid)
     return answer(
         {
@@ -193,7 +193,7 @@ async def list_dead_letters(stream: StreamName, api: ApiState) -> Response:
                 {
                     "reason": letter.reason,
                     "detail": letter.detail,
-                    "event": _event_of(letter.entry),
+                    **_entry(letter.entry),
                     "received_at": datetime.fromtimestamp(letter.created_at, UTC),
                 }
                 for letter in letters
@@ -208,6 +208,12 @@ def _event_of(entry: bytes) -> Any:
         return from_json(entry)
     except (ValueError, TypeError):
         return entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    entry = _event_of(line)
+    is_label = isinstance(entry, dict) and "event_id" in entry
+    return {"label" if is_label else "event": entry}
 
 
 @router.post(

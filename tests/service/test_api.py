@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from learners.base import Arrays, Features, Learner, Prediction, Target
 from learners.rolling_zscore import RollingZScore
 from service import catalog
-from service.api import events, live, operations, overview, replies, streams, templates
+from service.api import events, labels, live, operations, overview, replies, streams, templates
 from service.api.state import Api
 from service.client import Client
 from service.errors import NotReady
@@ -39,7 +39,7 @@ from tests.conftest import Serving
 from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, heard, opened
 
 SPEC: dict[str, Any] = {"learner": {"kind": "rolling_zscore", "window": 20, "min_samples": 5}}
-ROUTERS = [each.router for each in (streams, events, live, overview, templates, operations)]
+ROUTERS = [each.router for each in (streams, events, labels, live, overview, templates, operations)]
 ROUTES: dict[str, Any] = {
     route.operation_id: route
     for router in ROUTERS

@@ -29,7 +29,7 @@ from service.journal.base import (
     StreamRow,
 )
 from service.journal.sqlite import SqliteJournal
-from service.schemas import Command, Entry, Event
+from service.schemas import Command, Entry, Event, Label
 
 DAY = 86_400.0
 ANY = 2**62
@@ -309,7 +309,9 @@ def test_what_was_appended_is_there_after_a_restart(engine: Engine, ack: Any) ->
     async def scenario() -> None:
         sent: list[Entry] = [
             Event(id="é", ts=None, x={"a": 1.5, "b": None, "c": "näh\n"}, y="yes"),
+            Label(event_id="é", y="no"),
             Event(x={"a": 2.0}),
+            Label(event_id="@2", y=1.5),
         ]
         command = Command(command="restore", snapshot=4)
         async with opened(engine, clock=lambda: 12.25) as journal:
@@ -317,7 +319,7 @@ def test_what_was_appended_is_there_after_a_restart(engine: Engine, ack: Any) ->
             positions = await journal.append(row.uid, sent, ack)
             positions += await journal.append(row.uid, [command], ack)
         async with opened(engine) as journal:
-            assert journal.depth() == 3
+            assert journal.depth() == 5
             first, second = await journal.read(0, START, 100)
             assert [first.position, second.position] == positions
             assert (first.stream, first.received_at) == (row.uid, 12.25)
