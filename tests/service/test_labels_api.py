@@ -10,8 +10,8 @@ import pytest
 
 from service.client import Client, Problem
 from tests.conftest import Serving
-from tests.service.raw import ask
-from tests.service.test_api import JSON, NDJSON, Hand
+from tests.service.raw import JSON, NDJSON, ask
+from tests.service.test_api import Hand
 
 SPEC: dict[str, Any] = {
     "learner": {"kind": "river", "estimator": "naive_bayes.GaussianNB"},
