@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast,
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from learners.base import Indicator, Learner, Stateful
+from learners.hebbian_adaptation import HebbianAdaptation
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.kswin import Kswin
@@ -26,6 +27,7 @@ from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "hebbian_adaptation": HebbianAdaptation,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from learners.base import Arrays, Features, Indicator, Learner, Prediction, StateError, Stateful
+from learners.base import (
+    Arrays,
+    Features,
+    Indicator,
+    Learner,
+    Prediction,
+    StateError,
+    Stateful,
+    Target,
+)
+from learners.hebbian_adaptation import HebbianAdaptation
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.kswin import Kswin
@@ -76,7 +86,11 @@ SNARIMAX: dict[str, Any] = {
     "params": {"p": 3, "d": 1, "q": 2},
 }
 
+ADAPTING: dict[str, Any] = {"inputs": 4, "hidden": 8, "labels_stop_after": 20, "conditions": 3}
+
 LEARNERS: list[Case] = [
+    (HebbianAdaptation, ADAPTING, two_features),
+    (HebbianAdaptation, ADAPTING | {"conditions": 1, "inputs_alike": True}, two_numbers),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (
@@ -133,10 +147,15 @@ def same(a: Arrays, b: Arrays) -> bool:
     )
 
 
+def label_of(learner: Learner, t: float) -> Target:
+    """Return a label for who learns from them, until they stop; its class is anybody's guess."""
+    return ("high", "low", 3.0)[int(t) // 900 % 3] if learner.learns_labels and t < 9e4 else None
+
+
 def feed(subject: Stateful, events: list[Event]) -> list[Any]:
     """Return what the subject says of each event, learning all the while."""
     if isinstance(subject, Learner):
-        return [dataclasses.asdict(subject.step_one(x, t=t)) for x, t in events]
+        return [dataclasses.asdict(subject.step_one(x, label_of(subject, t), t)) for x, t in events]
     assert isinstance(subject, Indicator)
     out = []
     for i, (x, t) in enumerate(events):
@@ -251,8 +270,8 @@ def check_predict_is_pure(kind: type[Learner], params: dict[str, Any], stream: S
         asked.score_one(x, t)
         assert asked.predict(x, t) == first
         assert before is None or same(before, asked.get_state())
-        asked.learn_one(x, t=t)
-        silent.learn_one(x, t=t)
+        asked.learn_one(x, label_of(asked, t), t)
+        silent.learn_one(x, label_of(silent, t), t)
     assert same(asked.get_state(), silent.get_state())
 
 
@@ -262,15 +281,15 @@ def check_step_equals_predict_then_learn(
     fused, split = kind(**params), kind(**params)
     for x, t in stream():
         prediction = split.predict(x, t)
-        split.learn_one(x, t=t)
-        assert fused.step_one(x, t=t) == prediction
+        split.learn_one(x, label_of(split, t), t)
+        assert fused.step_one(x, label_of(fused, t), t) == prediction
     assert same(fused.get_state(), split.get_state())
 
 
 def check_works_without_time(kind: type[Learner], params: dict[str, Any], stream: Stream) -> None:
     learner = kind(**params)
-    for x, _ in stream()[:50]:
-        learner.step_one(x)
+    for x, t in stream()[:50]:
+        learner.step_one(x, label_of(learner, t))
     assert learner.predict(stream()[50][0]).score is not None
 
 
