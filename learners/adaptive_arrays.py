@@ -74,6 +74,11 @@ def fresh_network(D: int, H: int, C: int, K: int, seed: int) -> kernels.Network:
     return net
 
 
+def copy_network(net: kernels.Network) -> kernels.Network:
+    """Return a network of its own with the same content."""
+    return kernels.Network(**{name: array.copy() for name, array in net._asdict().items()})
+
+
 def check_network(arrays: Arrays, D: int, H: int, C: int, K: int) -> None:
     """Raise `StateError` unless a network of these sizes could go on from the arrays."""
     check_state_arrays(arrays, state_layout(D, H, C, K))

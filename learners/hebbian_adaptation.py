@@ -57,8 +57,9 @@ class HebbianAdaptation(Learner):
 
     It fails when classes come in long runs (statistics then follow the class), when the change is
     no shift, stretch, noise or reversal of the inputs, and when labels were few: what is wrong at
-    the source stays wrong. A feature that is new after labels have first stopped is hardly seen. The Hebbian rule by itself was measured to gain nothing; statistics
-    gain most (`synaptide bench adapt`, docs/adaptive_learning.md).
+    the source stays wrong. A feature that is new after labels have first stopped is hardly seen.
+    The Hebbian rule by itself was measured to gain nothing; statistics gain most
+    (`synaptide bench adapt`, docs/adaptive_learning.md).
 
     Parameters
     ----------

@@ -71,7 +71,8 @@ class Adaptation:
             noise = max(now_variance.mean() - a * a * pooled, 0) + 1e-4 * pooled * a * a
             part = a * variance / (a * a * variance + noise)
             found = mean + part * (x - now.mean() - a * e)
-        return np.clip((found - mean.mean()) / np.sqrt(pooled), -32, 32)
+        deviations: Floats = (found - mean.mean()) / np.sqrt(pooled)
+        return deviations.clip(-32, 32)
 
     def forward(self, k: int, u: Floats) -> Floats:
         mean, variance = self.conditions[k].hidden
@@ -219,7 +220,8 @@ class Adaptation:
         if not r.gain_rate:
             return
         if r.redundancy:
-            cosine = p @ self.usual / max(np.linalg.norm(p) * np.linalg.norm(self.usual), 1e-300)
+            lengths = float(np.linalg.norm(p) * np.linalg.norm(self.usual))
+            cosine = p @ self.usual / max(lengths, 1e-300)
             self.usual += 0.1 * (p - self.usual)
             if cosine >= r.redundancy:
                 return

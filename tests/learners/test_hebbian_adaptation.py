@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from learners.adaptive_arrays import fresh_network
+from learners.adaptive_arrays import copy_network, fresh_network
 from learners.base import Features, InvalidEvent, StateError
 from learners.hebbian_adaptation import HebbianAdaptation
 from learners.kernels import adaptive_network as kernels
@@ -142,11 +142,11 @@ def test_descent_follows_the_gradient_of_the_loss() -> None:
         net.x[:] = draw.normal(size=5)
         steps.teach(net, rules, i % 3, 3)
     kept = net.x.copy()
-    before = kernels.Network(*(array.copy() for array in net))
+    before = copy_network(net)
     steps.teach(net, rules, 1, 3)
 
     def loss(entry: tuple[int, int], by: float) -> float:
-        probe = kernels.Network(*(array.copy() for array in net))
+        probe = copy_network(net)
         probe.first[:] = before.first
         probe.second[:], probe.bias[:] = before.second, before.bias
         probe.gain[:] = before.gain
