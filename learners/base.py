@@ -219,6 +219,11 @@ class Indicator(Stateful, ABC):
     ) -> None:
         """Take in one event and what the learner thought of it."""
 
+    @property
+    def withholds(self) -> bool:
+        """Whether the next label is to be kept from the learner, so as to judge it fairly."""
+        return False
+
     @abstractmethod
     def value(self) -> float | None:
         """Return the indicator's present value, or `None` while it has none."""

@@ -15,6 +15,7 @@ from learners.base import Indicator, Learner, Stateful
 from learners.hebbian_adaptation import HebbianAdaptation
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.indicators.early_stopping import EarlyStopping
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
@@ -36,6 +37,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
 INDICATORS: Mapping[str, type[Indicator]] = {
     "adwin": Adwin,
     "anomaly_likelihood": AnomalyLikelihood,
+    "early_stopping": EarlyStopping,
     "kswin": Kswin,
     "missing_values": MissingValues,
     "novelty": Novelty,

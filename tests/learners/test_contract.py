@@ -23,6 +23,7 @@ from learners.base import (
 from learners.hebbian_adaptation import HebbianAdaptation
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.indicators.early_stopping import EarlyStopping
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
@@ -119,6 +120,8 @@ INDICATORS: list[Case] = [
     (AnomalyLikelihood, {"watch": "x.w"}, two_features),
     (Adwin, {"clock": 1}, noisy_cycle),
     (Adwin, {"watch": "x.w", "delta": 0.3}, two_features),
+    (EarlyStopping, {"canary_every": 2, "block_losses": 7, "watch": "score"}, noisy_cycle),
+    (EarlyStopping, {}, noisy_cycle),
     (PageHinkley, {"threshold": 1.0}, noisy_cycle),
     (Kswin, {"window_size": 40, "stat_size": 15}, noisy_cycle),
     (Kswin, {"watch": "x.v"}, noisy_cycle),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from learners.base import Indicator, Prediction, StateError
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
+from learners.indicators.early_stopping import EarlyStopping
 from learners.indicators.kswin import Kswin
 from learners.indicators.missing_values import MissingValues
 from learners.indicators.novelty import Novelty
@@ -24,6 +25,7 @@ from learners.indicators.value_range import ValueRange
 KINDS: list[tuple[type[Indicator], dict[str, Any]]] = [
     (Adwin, {"clock": 1, "max_buckets": 2}),
     (AnomalyLikelihood, {"learning_period": 5, "estimation_samples": 5, "history": 20}),
+    (EarlyStopping, {"canary_every": 2, "block_losses": 3, "watch": "score"}),
     (Kswin, {"window_size": 12, "stat_size": 4}),
     (Kswin, {"window_size": 300, "stat_size": 4}),
     (MissingValues, {"window": 12, "max_features": 4}),
