@@ -26,12 +26,14 @@ from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
+from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
     "hebbian_adaptation": HebbianAdaptation,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,
+    "soft_hebbian": SoftHebbian,
 }
 
 INDICATORS: Mapping[str, type[Indicator]] = {

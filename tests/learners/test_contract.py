@@ -34,6 +34,7 @@ from learners.indicators.value_range import ValueRange
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
+from learners.soft_hebbian import SoftHebbian
 
 Event = tuple[Features, float]
 Stream = Callable[[], list[Event]]
@@ -109,6 +110,8 @@ LEARNERS: list[Case] = [
     (RiverEstimator, HOLT_WINTERS, noisy_cycle),
     (RiverEstimator, SNARIMAX | {"horizon": 3}, noisy_cycle),
     (RiverEstimator, SNARIMAX | {"feature": "w"}, two_features),
+    (SoftHebbian, {"units": 12, "max_features": 2}, two_features),
+    (SoftHebbian, {"units": 8, "standardize": False, "anti_hebbian": True}, noisy_cycle),
 ]
 INDICATORS: list[Case] = [
     (AnomalyLikelihood, {}, noisy_cycle),
