@@ -66,7 +66,7 @@ class SequenceMemory(Learner):
     permanence_increment, permanence_decrement, predicted_decrement
         Learning and forgetting.
     new_synapses, max_synapses, max_segments_per_cell, max_segments, eviction
-        Size. With the default caps the whole learner never exceeds 6.9 MB.
+        Size. With the default caps the whole learner never exceeds 7 MB.
     bridging
         Events in a row, replaced or inserted, that a sequence may go on behind.
     potential, pooler_connect, pooler_disconnect, boost

@@ -11,8 +11,8 @@ from learners.base import Arrays, Stateful
 from learners.kernels import segments
 from learners.kernels import temporal_memory as kernels
 from learners.kernels.bits import set_bit
-from learners.kernels.dendrites import PAGE
 from learners.kernels.inverted_lists import BLOCK
+from learners.kernels.lanes import LANES, PAGE
 from learners.kernels.segments import Memory
 from learners.parameters import (
     Layout,
@@ -467,15 +467,16 @@ def _layout(
     columns: int, cells: int, listed: int, slots: int, max_segments: int, room: int, blocks: int
 ) -> Layout:
     cell, slot = _index_type(cells), _index_type(max_segments)
-    pages = -(-slots // PAGE)
+    pages, rows = -(-slots // PAGE), slots - (-LANES // room)
     return {
         "seg_cell": ((slots,), cell),
         "seg_n": ((slots,), np.uint8),
         "seg_used": ((slots,), np.uint32),
-        "syn_cell": ((slots, room), cell),
-        "syn_perm": ((slots, room), np.uint16),
+        "syn_cell": ((rows, room), cell),
+        "syn_perm": ((rows, room), np.uint16),
         "free": ((slots,), slot),
         "potential": ((pages * PAGE,), np.uint8),
+        "hits": ((slots, -(-room // LANES)), np.uint16),
         "matching": ((slots,), np.uint32),
         "grouped": ((slots,), np.uint32),
         "block": ((blocks * BLOCK,), slot),
@@ -492,8 +493,7 @@ def _layout(
         "candidates": ((listed,), np.uint32),
         "place": ((columns,), np.uint32),
         "group_end": ((columns,), np.uint32),
-        "strength": ((room,), np.uint32),
-        "hit": ((room,), np.int32),
+        "scratch": ((room,), np.uint32),
         "rng": ((1,), np.uint64),
         "counts": ((segments.COUNTS,), np.int64),
         "settings": ((segments.SETTINGS,), np.int64),

@@ -74,13 +74,28 @@ def set_first(words: Words, n: int) -> None:
 
 
 @lean_njit
+def first_bits(n: int) -> Any:
+    """Return the word whose first `n` bits are ones, n at most 64."""
+    return ~np.uint64(0) if n == 64 else (ONE << np.uint64(n)) - ONE
+
+
+@lean_njit
 def bits_from(words: Words, start: int, n: int) -> Any:
     """Return the bits start ... start + n - 1, n at most 64, of words that have one to spare."""
     offset = np.uint64(start & 63)
     found = words[start >> 6] >> offset
     if offset != 0:
         found |= words[(start >> 6) + 1] << (np.uint64(64) - offset)
-    return found if n == 64 else found & ((ONE << np.uint64(n)) - ONE)
+    return found & first_bits(n)
+
+
+@lean_njit
+def add_bits(words: Words, start: int, found: Any) -> None:
+    """Put start + i in the set for each bit i of a word `found`; words have one to spare."""
+    offset = np.uint64(start & 63)
+    words[start >> 6] |= found << offset
+    if offset != 0:
+        words[(start >> 6) + 1] |= found >> (np.uint64(64) - offset)
 
 
 @lean_njit

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learners.kernels.bits import Words, any_bit, clear_bit, lowest_bit, set_bit, whole
-from learners.kernels.dendrites import activate_dendrites, connected_count, count_potential
+from learners.kernels.dendrites import activate_dendrites, count_potential
 from learners.kernels.jit import lean_njit
 from learners.kernels.segments import (
     ACTIVATION,
@@ -25,6 +25,7 @@ from learners.kernels.segments import (
     SLOTS,
     WINNERS,
     Memory,
+    connected_count,
 )
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.bits import Words, set_bit, whole
+from learners.kernels.bits import ONE, lowest_bit, set_bit, whole
 from learners.kernels.inverted_lists import BLOCK
 from learners.kernels.jit import lean_njit
+from learners.kernels.lanes import PAGE, lanes_from
 from learners.kernels.segments import (
     ACTIVATION,
     ACTIVE,
     AGES,
-    CONNECTED,
     ITERATION,
     MATCH,
     MATCHING,
@@ -24,8 +24,6 @@ from learners.kernels.segments import (
     Memory,
     find_hits,
 )
-
-PAGE = 64  # segments whose counts are looked at together
 
 
 @lean_njit
@@ -39,22 +37,15 @@ def count_potential(
     """Add to the count of each segment its synapses on `active` cells."""
     for i in range(active.shape[0]):
         stop = whole(head[active[i]])
-        while stop > 0:
-            start = (stop - 1) // BLOCK * BLOCK
-            for at in range(start, stop):
-                potential[block[at]] += np.uint8(1)
-            stop = whole(block_next[start // BLOCK]) * BLOCK
-
-
-@lean_njit
-def connected_count(m: Memory, slot: int, active: Words) -> int:
-    """Return how many connected synapses of a segment lie on `active` cells (eq. 2)."""
-    threshold, hit, n = np.int32(m.settings[CONNECTED]), m.hit, np.int32(0)
-    perms = m.syn_perm[slot]
-    find_hits(m, slot, active)
-    for i in range(whole(m.seg_n[slot])):
-        n += hit[i] & np.int32(np.int32(perms[i]) >= threshold)
-    return whole(n)
+        first = stop // BLOCK * BLOCK
+        for at in range(first, stop):
+            potential[block[at]] += np.uint8(1)
+        following = np.uint64(stop // BLOCK if first == stop else block_next[first // BLOCK])
+        while following > 0:  # full blocks, of which there may be hundreds
+            start = (following - ONE) * np.uint64(BLOCK)
+            following = np.uint64(block_next[following - ONE])
+            for at in range(BLOCK):
+                potential[block[start + np.uint64(at)]] += np.uint8(1)
 
 
 @lean_njit
@@ -66,15 +57,11 @@ def activate_dendrites(m: Memory, learn: bool) -> None:
     count_potential(m.active[: m.counts[ACTIVE]], m.link_head, m.block, m.block_next, m.potential)
     n = predicting = whole(0)
     for start in range(0, slots, PAGE):
-        most = np.uint8(0)
-        for slot in range(start, start + PAGE):
-            most = max(most, m.potential[slot])
-        if most < threshold:
-            continue
-        for slot in range(start, min(start + PAGE, slots)):
-            if m.potential[slot] < threshold:
-                continue
-            active = connected_count(m, slot, m.is_active) >= m.settings[ACTIVATION]
+        found = lanes_from(m.potential, start, threshold)
+        while found != 0:
+            slot = start + lowest_bit(found)
+            found &= found - ONE
+            active = find_hits(m, slot) >= m.settings[ACTIVATION]
             m.matching[n] = 2 * slot + active
             n += 1
             if active:

@@ -1,4 +1,4 @@
-"""The two ways this project compiles a function, and the short way to call one."""
+"""The ways this project compiles a function, and the short way to call one."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -26,6 +26,15 @@ def lean_njit(function: F) -> F:
     which a step through the temporal memory does thousands of times.
     """
     return cast(F, numba.njit(**_LEAN)(function))
+
+
+def inlined_njit(function: F) -> F:
+    """Compile as `lean_njit` does, and write the code into that of every caller.
+
+    A call hands over every field of every array of a tuple, some two hundred words for those of
+    the temporal memory, which may take longer than the work to be done.
+    """
+    return cast(F, numba.njit(**_LEAN, forceinline=True)(function))
 
 
 def entry(kernel: F, *like: object) -> F:

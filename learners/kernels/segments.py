@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.bits import Words, clear_bit, has_bit, set_bit, whole
+from learners.kernels.bits import ONE, Words, has_bit, lowest_bit, popcount, set_bit, whole
 from learners.kernels.inverted_lists import drop_link, push_link
-from learners.kernels.jit import lean_njit
+from learners.kernels.jit import inlined_njit, lean_njit
+from learners.kernels.lanes import LANES, first_lanes, lanes_from, lanes_in, move_lanes
 from learners.kernels.random import below
 
-FULL = 65_535
 CANDIDATES = 16
 AGES = 0xFFFFFFFF
-NEVER = 0xFFFFFFFF
 LEAST_USEFUL, LEAST_RECENT = 0, 1
 
 # Memory.counts; 11, 12 and 15 belong to inverted_lists
@@ -41,10 +40,11 @@ class Memory(NamedTuple):
     seg_cell: NDArray[Any]  # [S]
     seg_n: NDArray[np.uint8]  # [S] synapses; 0 in a free slot
     seg_used: NDArray[np.uint32]  # [S] iteration when last active, mod 2**32
-    syn_cell: NDArray[Any]  # [S, SM]
-    syn_perm: NDArray[np.uint16]  # [S, SM]
+    syn_cell: NDArray[Any]  # [S, SM], and room for 16 more
+    syn_perm: NDArray[np.uint16]  # [S, SM], and room for 16 more
     free: NDArray[Any]  # [S] stack of free slots below counts[SLOTS]
     potential: NDArray[np.uint8]  # [S] synapses on active cells at the last step
+    hits: NDArray[np.uint16]  # [S, SM / 16] masks: synapses on those cells, if it matches
     matching: NDArray[np.uint32]  # [S] 2 slot + whether it is active, by slot
     grouped: NDArray[np.uint32]  # [S] scratch: those in active columns, by column
     block: NDArray[Any]  # [8 B] slots of segments that a cell drives
@@ -62,8 +62,7 @@ class Memory(NamedTuple):
     candidates: NDArray[np.uint32]  # [A] scratch
     place: NDArray[np.uint32]  # [N] scratch, zero between uses: 1 + place among active columns
     group_end: NDArray[np.uint32]  # [N] scratch
-    strength: NDArray[np.uint32]  # [SM] scratch
-    hit: NDArray[np.int32]  # [SM] scratch
+    scratch: NDArray[np.uint32]  # [SM] of one segment's synapses
     rng: NDArray[np.uint64]  # [1]
     counts: NDArray[np.int64]
     settings: NDArray[np.int64]
@@ -161,82 +160,119 @@ def create_segment(m: Memory, cell: int) -> int:
     return slot
 
 
-@lean_njit
-def find_hits(m: Memory, slot: int, active: Words) -> None:
-    """Note for each synapse of a segment whether its cell is among `active`, as 1 or 0.
+@inlined_njit
+def find_hits(m: Memory, slot: int) -> int:
+    """Note which synapses lie on active cells; return how many of those are connected (eq. 2).
 
-    Apart from what is done with it, so that the latter is done on several synapses at once, and
-    nothing is guessed by the processor: what it would guess here is wrong half of the time.
+    Until the next event what is noted stays true of a segment that does not learn.
     """
-    cells, hit = m.syn_cell[slot], m.hit
-    for i in range(whole(m.seg_n[slot])):
-        hit[i] = has_bit(active, cells[i])
+    n, cells, perms, hits = whole(m.seg_n[slot]), m.syn_cell[slot], m.syn_perm[slot], m.hits[slot]
+    connected = whole(0)
+    for at in range(0, n, LANES):
+        found = lanes_in(m.is_active, cells, at) & first_lanes(n - at)
+        hits[at // LANES] = found
+        connected += popcount(found & lanes_from(perms, at, m.settings[CONNECTED]))
+    return connected
 
 
 @lean_njit
-def adapt_segment(m: Memory, slot: int, increment: int, decrement: int) -> None:
-    """Move permanences by the last active cells (eq. 3 and 4); drop what reaches zero."""
-    n, perms, hit = whole(m.seg_n[slot]), m.syn_perm[slot], m.hit
-    find_hits(m, slot, m.is_active)
-    swing, down, full = np.int32(increment + decrement), np.int32(decrement), np.int32(FULL)
-    least = full
-    for i in range(n):
-        moved = np.int32(perms[i]) - down + (swing & -hit[i])
-        moved = min(max(moved, np.int32(0)), full)
-        least = min(least, moved)
-        perms[i] = moved
-    if least == 0:
+def connected_count(m: Memory, slot: int, active: Words) -> int:
+    """Return how many connected synapses of a segment lie on `active` cells (eq. 2)."""
+    n, cells, perms = whole(m.seg_n[slot]), m.syn_cell[slot], m.syn_perm[slot]
+    connected = whole(0)
+    for at in range(0, n, LANES):
+        found = lanes_in(active, cells, at) & first_lanes(n - at)
+        connected += popcount(found & lanes_from(perms, at, m.settings[CONNECTED]))
+    return connected
+
+
+@inlined_njit
+def reinforce(m: Memory, slot: int) -> None:
+    """Raise permanences of synapses on the last active cells, lower the others (eq. 3)."""
+    n, perms, hits = whole(m.seg_n[slot]), m.syn_perm[slot], m.hits[slot]
+    zeros = np.uint64(0)
+    for at in range(0, n, LANES):
+        every, found = first_lanes(n - at), np.uint64(hits[at // LANES])
+        rest = every & ~found
+        zeros |= every & move_lanes(
+            perms, at, found, m.settings[INCREMENT], rest, m.settings[DECREMENT]
+        )
+    if zeros != 0:
+        drop_zeros(m, slot)
+
+
+@inlined_njit
+def punish(m: Memory, slot: int) -> None:
+    """Lower permanences of synapses on the last active cells (eq. 4)."""
+    n, perms, hits = whole(m.seg_n[slot]), m.syn_perm[slot], m.hits[slot]
+    zeros, none = np.uint64(0), np.uint64(0)
+    for at in range(0, n, LANES):
+        found = np.uint64(hits[at // LANES])
+        zeros |= found & move_lanes(perms, at, none, 0, found, m.settings[PUNISHMENT])
+    if zeros != 0:
         drop_zeros(m, slot)
 
 
 @lean_njit
 def drop_zeros(m: Memory, slot: int) -> None:
     """Remove synapses of permanence zero, and the segment when none is left."""
-    n, kept = whole(m.seg_n[slot]), whole(0)
-    for i in range(n):
-        if m.syn_perm[slot, i] == 0:
-            unlink(m, m.syn_cell[slot, i], slot)
-            continue
-        m.syn_cell[slot, kept] = m.syn_cell[slot, i]
-        m.syn_perm[slot, kept] = m.syn_perm[slot, i]
-        kept += 1
+    n, cells, perms = whole(m.seg_n[slot]), m.syn_cell[slot], m.syn_perm[slot]
+    kept, dropped = whole(0), whole(0)
+    for i in range(n):  # always written, so that nothing is guessed by the processor
+        cell, perm = cells[i], perms[i]
+        m.scratch[dropped] = cell
+        dropped += perm == 0
+        cells[kept] = cell
+        perms[kept] = perm
+        kept += perm != 0
     m.seg_n[slot] = kept
-    m.counts[SYNAPSES] -= n - kept
+    m.counts[SYNAPSES] -= dropped
+    for i in range(dropped):
+        unlink(m, whole(m.scratch[i]), slot)
     if kept == 0:
         destroy_segment(m, slot)
 
 
-@lean_njit
+@inlined_njit
 def make_room(m: Memory, slot: int, overflow: int) -> None:
     """Drop up to `overflow` weakest synapses on cells that did not win, oldest on a tie."""
-    n = whole(m.seg_n[slot])
-    for i in range(n):
-        wins = has_bit(m.is_winner, m.syn_cell[slot, i])
-        m.strength[i] = NEVER if wins else (whole(m.syn_perm[slot, i]) << 8) | i
-    for _ in range(overflow):
-        weakest = np.uint32(NEVER)
-        for i in range(n):
-            weakest = min(weakest, m.strength[i])
-        if weakest == NEVER:
-            break
-        m.strength[weakest & 255] = NEVER
-        m.syn_perm[slot, weakest & 255] = 0
+    n, cells, perms = whole(m.seg_n[slot]), m.syn_cell[slot], m.syn_perm[slot]
+    losers = whole(0)
+    for at in range(0, n, LANES):
+        rest = ~lanes_in(m.is_winner, cells, at) & first_lanes(n - at)
+        while rest != 0:
+            i = at + lowest_bit(rest)
+            m.scratch[losers] = (whole(perms[i]) << 8) | i
+            losers += 1
+            rest &= rest - ONE
+    for first in range(min(overflow, losers)):
+        weakest = first
+        for i in range(first + 1, losers):
+            weakest = i if m.scratch[i] < m.scratch[weakest] else weakest
+        perms[m.scratch[weakest] & 255] = 0
+        m.scratch[weakest] = m.scratch[first]
     drop_zeros(m, slot)
+
+
+@inlined_njit
+def find_candidates(m: Memory, slot: int) -> int:
+    """List the cells that won at the last step and do not drive the segment; return how many."""
+    n, cells = whole(m.seg_n[slot]), m.syn_cell[slot]
+    for i in range(n):
+        set_bit(m.marked, cells[i])
+    found = whole(0)
+    for i in range(m.counts[WINNERS]):
+        m.candidates[found] = m.winners[i]
+        found += 1 - has_bit(m.marked, m.winners[i])
+    for i in range(n):
+        m.marked[cells[i] >> 6] = 0
+    return found
 
 
 @lean_njit
 def grow_synapses(m: Memory, slot: int, wanted: int) -> None:
     """Connect the segment to up to `wanted` random cells that won at the last step."""
-    for i in range(whole(m.seg_n[slot])):
-        set_bit(m.marked, m.syn_cell[slot, i])
-    found = whole(0)
-    for i in range(m.counts[WINNERS]):
-        m.candidates[found] = m.winners[i]
-        found += 1 - has_bit(m.marked, m.winners[i])
-    for i in range(whole(m.seg_n[slot])):
-        clear_bit(m.marked, m.syn_cell[slot, i])
-
-    room = m.syn_cell.shape[1]
+    found, room = find_candidates(m, slot), m.syn_cell.shape[1]
     n = min(wanted, found)
     if m.seg_n[slot] + n > room:
         make_room(m, slot, m.seg_n[slot] + n - room)

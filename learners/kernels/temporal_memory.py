@@ -10,20 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from learners.kernels.bits import any_bit, bits_from, clear_bit, has_bit, lowest_bit, set_bit, whole
+from learners.kernels.bits import (
+    ONE,
+    add_bits,
+    any_bit,
+    bits_from,
+    clear_bit,
+    first_bits,
+    has_bit,
+    lowest_bit,
+    set_bit,
+    whole,
+)
 from learners.kernels.bridging import bridge, reckon
 from learners.kernels.dendrites import activate_dendrites
 from learners.kernels.inverted_lists import BLOCK, BLOCKS, FREE_BLOCKS
-from learners.kernels.jit import lean_njit
+from learners.kernels.jit import inlined_njit, lean_njit
 from learners.kernels.segments import (
     ACTIVE,
     AHEAD_CELLS,
     AHEAD_SEGMENTS,
     BRIDGING,
     CELLS,
-    DECREMENT,
     FREE,
-    INCREMENT,
     LOST,
     MATCHING,
     MAX_SEGMENTS,
@@ -34,11 +43,12 @@ from learners.kernels.segments import (
     SLOTS,
     WINNERS,
     Memory,
-    adapt_segment,
     create_segment,
     grow_synapses,
     least_used_cell,
     link,
+    punish,
+    reinforce,
 )
 
 ROOM, NO_SEGMENT, NO_BLOCK = 0, 1, 2
@@ -63,13 +73,13 @@ def lack(m: Memory, n_columns: int) -> int:
     return ROOM
 
 
-@lean_njit
+@inlined_njit
 def learn_on(m: Memory, slot: int) -> None:
     """Reinforce a segment and let it grow to the wanted number of active synapses."""
     seen = whole(m.potential[slot])
     if seen == 0:
         return  # destroyed, or destroyed and reused, earlier in this step
-    adapt_segment(m, slot, m.settings[INCREMENT], m.settings[DECREMENT])
+    reinforce(m, slot)
     if m.seg_n[slot] > 0 and seen < m.settings[NEW_SYNAPSES]:
         grow_synapses(m, slot, m.settings[NEW_SYNAPSES] - seen)
 
@@ -81,7 +91,7 @@ def add_winner(m: Memory, cell: int) -> None:
     m.counts[NEXT_WINNERS] += 1
 
 
-@lean_njit
+@inlined_njit
 def activate_predicted(m: Memory, column: int, start: int, stop: int, learn: bool) -> None:
     """Make the predicted cells of `column` win, and their active segments learn (eq. 1 and 3).
 
@@ -99,7 +109,7 @@ def activate_predicted(m: Memory, column: int, start: int, stop: int, learn: boo
             found &= found - np.uint64(1)
 
 
-@lean_njit
+@inlined_njit
 def burst(m: Memory, column: int, start: int, stop: int, learn: bool) -> None:
     """Find the winner of a column that nothing predicted, and let it learn (eq. 1 and 5).
 
@@ -122,15 +132,20 @@ def burst(m: Memory, column: int, start: int, stop: int, learn: bool) -> None:
         grow_synapses(m, slot, m.settings[NEW_SYNAPSES])
 
 
+@inlined_njit
+def column_of(m: Memory, slot: int) -> int:
+    """Return the column of a segment, by a division of 32 bits, which is faster than of 64."""
+    return whole(np.uint32(m.seg_cell[slot]) // np.uint32(m.settings[CELLS]))
+
+
 @lean_njit
 def group_matching(m: Memory, columns: NDArray[np.int32]) -> None:
     """Sort the matching segments of active columns by column; each group in order of slots."""
-    cells = m.settings[CELLS]
     for i in range(columns.shape[0]):
         m.place[columns[i]] = i + 1
         m.group_end[i] = 0
     for i in range(m.counts[MATCHING]):
-        at = whole(m.place[m.seg_cell[m.matching[i] >> 1] // cells])
+        at = whole(m.place[column_of(m, whole(m.matching[i] >> 1))])
         if at > 0:
             m.group_end[at - 1] += 1
     total = whole(0)
@@ -138,7 +153,7 @@ def group_matching(m: Memory, columns: NDArray[np.int32]) -> None:
         total += m.group_end[i]
         m.group_end[i] = total - m.group_end[i]
     for i in range(m.counts[MATCHING]):
-        at = whole(m.place[m.seg_cell[m.matching[i] >> 1] // cells])
+        at = whole(m.place[column_of(m, whole(m.matching[i] >> 1))])
         if at > 0:
             m.grouped[m.group_end[at - 1]] = m.matching[i]
             m.group_end[at - 1] += 1
@@ -147,11 +162,10 @@ def group_matching(m: Memory, columns: NDArray[np.int32]) -> None:
 @lean_njit
 def punish_silent(m: Memory) -> None:
     """Weaken the segments that matched in columns that stayed silent (eq. 4)."""
-    cells, punishment = m.settings[CELLS], m.settings[PUNISHMENT]
     for i in range(m.counts[MATCHING]):
         slot = whole(m.matching[i] >> 1)
-        if m.place[m.seg_cell[slot] // cells] == 0:
-            adapt_segment(m, slot, -punishment, 0)
+        if m.place[column_of(m, slot)] == 0:
+            punish(m, slot)
 
 
 @lean_njit
@@ -177,21 +191,23 @@ def activate_cells(m: Memory, columns: NDArray[np.int32], learn: bool) -> None:
 @lean_njit
 def install_cells(m: Memory, columns: NDArray[np.int32]) -> None:
     """Make the cells of `columns` active, the predicted ones or else all, and the winners win."""
-    for i in range(m.counts[ACTIVE]):
-        clear_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
         clear_bit(m.is_winner, m.winners[i])
+    m.is_active[:] = 0
     cells, n = m.settings[CELLS], whole(0)
     for i in range(columns.shape[0]):
         first = whole(columns[i]) * cells
         bursts = not any_bit(m.is_predicted, first, first + cells)
-        for cell in range(first, first + cells):
-            m.active[n] = cell
-            n += bursts or has_bit(m.is_predicted, cell)
+        for start in range(first, first + cells, 64):
+            width = min(64, first + cells - start)
+            fires = first_bits(width) if bursts else bits_from(m.is_predicted, start, width)
+            add_bits(m.is_active, start, fires)
+            while fires != 0:
+                m.active[n] = start + lowest_bit(fires)
+                n += 1
+                fires &= fires - ONE
     m.counts[ACTIVE] = n
     m.counts[WINNERS] = m.counts[NEXT_WINNERS]
-    for i in range(m.counts[ACTIVE]):
-        set_bit(m.is_active, m.active[i])
     for i in range(m.counts[WINNERS]):
         m.winners[i] = m.next_winners[i]
         set_bit(m.is_winner, m.winners[i])
@@ -238,11 +254,13 @@ def predicted_cells(
             continue
         hits += 1
         found = whole(0)
-        for cell in range(first, first + size):
-            if has_bit(m.is_predicted, cell):
+        for start in range(first, first + size, 64):
+            bits = bits_from(m.is_predicted, start, min(64, first + size - start))
+            while bits != 0:
                 if found < per_column:
-                    cells[n + found] = cell
+                    cells[n + found] = start + lowest_bit(bits)
                 found += 1
+                bits &= bits - ONE
         if found <= per_column:
             n += found
     return hits, n

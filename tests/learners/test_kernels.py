@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learners.binary_pooler import BinaryPooler
+from learners.kernels import lanes, segments
 from learners.kernels import likelihood as likelihood_kernels
 from learners.kernels import random as random_kernels
 from learners.kernels import rolling as rolling_kernels
-from learners.kernels import segments
-from learners.kernels.bits import popcount
+from learners.kernels.bits import add_bits, first_bits, popcount, set_bit
 from learners.kernels.inverted_lists import BLOCKS, FREE_BLOCKS
+from learners.kernels.jit import njit
 from learners.kernels.sorting import sort_first
 from learners.kernels.spatial_pooler import move_permanences, pooler_learn
 from learners.spatial_pooler import SpatialPooler
@@ -59,6 +60,81 @@ def test_popcount(word: int) -> None:
     ref = word.bit_count()
     got = int(popcount(np.uint64(word)))
     assert got == ref
+
+
+@njit
+def mask_in(words: Any, cells: Any, start: int) -> Any:
+    return lanes.lanes_in(words, cells, start)
+
+
+@njit
+def mask_from(row: Any, start: int, least: int) -> Any:
+    return lanes.lanes_from(row, start, least)
+
+
+@njit
+def moved(row: Any, start: int, up: Any, plus: int, down: Any, minus: int) -> Any:
+    return lanes.move_lanes(row, start, up, plus, down, minus)
+
+
+def lanes_of(mask: Any) -> list[int]:
+    return [i for i in range(64) if int(mask) >> i & 1]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.uint32])
+@quick
+@given(st.sets(st.integers(0, 299)), st.integers(0, 24), st.integers(0, 2**32))
+def test_lanes_in(kind: type[Any], members: set[int], start: int, seed: int) -> None:
+    bits = np.zeros(300 // 64 + 2, np.uint64)
+    for i in members:
+        set_bit(bits, i)
+    cells = np.random.default_rng(seed).integers(0, 300, 40).astype(kind)
+    ref = [i for i in range(16) if cells[start + i] in members]
+    got = lanes_of(mask_in(bits, cells, start))
+    assert got == ref
+
+
+@pytest.mark.parametrize(("kind", "room"), [(np.uint8, 64), (np.uint16, 16)])
+@quick
+@given(st.integers(0, 24), st.integers(1, 255), st.integers(0, 2**32))
+def test_lanes_from(kind: type[Any], room: int, start: int, least: int, seed: int) -> None:
+    row = np.random.default_rng(seed).integers(0, 256, 24 + room).astype(kind)
+    ref = [i for i in range(room) if row[start + i] >= least]
+    got = lanes_of(mask_from(row, start, least))
+    assert got == ref
+
+
+@quick
+@given(
+    st.lists(st.integers(0, 65_535), min_size=40, max_size=40),
+    st.integers(0, 24),
+    st.tuples(st.integers(0, 65_535), st.integers(0, 65_535)),
+    st.tuples(st.integers(0, 65_535), st.integers(0, 65_535)),
+)
+def test_move_lanes(
+    row: list[int], start: int, masks: tuple[int, int], steps: tuple[int, int]
+) -> None:
+    ref = list(row)
+    for i in range(16):
+        up, down = ((mask >> i & 1) * step for mask, step in zip(masks, steps, strict=True))
+        ref[start + i] = max(min(ref[start + i] + up, 65_535) - down, 0)
+    array = np.array(row, np.uint16)
+    rises, falls = (np.uint64(mask) for mask in masks)
+    got = lanes_of(moved(array, start, rises, steps[0], falls, steps[1]))
+    assert array.tolist() == ref
+    assert got == [i for i in range(16) if ref[start + i] == 0]
+    assert lanes_of(lanes.first_lanes(start)) == list(range(min(start, 16)))
+
+
+@quick
+@given(st.sets(st.integers(0, 199)), st.integers(0, 136), st.integers(0, 64))
+def test_add_bits(members: set[int], start: int, n: int) -> None:
+    got = np.zeros(200 // 64 + 2, np.uint64)
+    for i in members:
+        set_bit(got, i)
+    add_bits(got, start, np.uint64(first_bits(n)))
+    ref = members | set(range(start, start + n))
+    assert [i for word in range(5) for i in np.add(64 * word, lanes_of(got[word]))] == sorted(ref)
 
 
 @pytest.mark.parametrize("inputs", [70, 64])
