@@ -40,9 +40,11 @@ def hold_unreadable(journal: Journal) -> None:
             hold(journal, row, unreadable(row, spec))
 
 
-async def revive(journal: Journal) -> None:
+async def revive(journal: Journal, partition: int) -> None:
     """Have the streams that a process before could not bring back be tried now."""
     for row in journal.streams():
+        if journal.partition_of(row.uid) != partition:
+            continue
         if row.held_after is not None and not row.unreadable:
             with suppress(QueueFull):  # Then the stream's next event does it.
                 await journal.append(row.uid, [Command(command="revive")], "received")

@@ -77,7 +77,7 @@ class Worker:
         """Apply records until told to stop."""
         self._reader = asyncio.current_task()
         with suppress(JournalUnavailable):
-            await held.revive(self.journal)
+            await held.revive(self.journal, self.partition)
         while not self._stopping:
             try:
                 await self._follow()

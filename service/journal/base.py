@@ -18,7 +18,7 @@ MAX_RECORD_ENTRIES = 64
 START = 0
 """The position before the first record."""
 
-Ack = Literal["received", "logged", "applied"]
+Ack = Literal["received", "logged", "replicated", "applied"]
 Place = tuple[int, int]
 """Where an entry stands in the log: the position of its record, and its index there."""
 
@@ -180,6 +180,9 @@ class Journal(Protocol):
 
     def streams(self) -> list[StreamRow]:
         """Return every stream, by name. Cheap: from memory."""
+
+    def partition_of(self, uid: int) -> int:
+        """Return the partition that holds a stream, today and always."""
 
     def stream_count(self) -> int:
         """Return how many streams there are."""

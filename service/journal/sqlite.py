@@ -185,6 +185,10 @@ class SqliteJournal:
         """Return every stream, by name."""
         return [self._names[name] for name in sorted(self._names)]
 
+    def partition_of(self, uid: int) -> int:
+        """Return the partition that holds a stream: the only one."""
+        return 0
+
     def stream_count(self) -> int:
         """Return how many streams there are."""
         return len(self._rows)

