@@ -71,6 +71,7 @@ def fresh_network(D: int, H: int, C: int, K: int, seed: int) -> kernels.Network:
     net.counts[kernels.HELD] = 1
     net.figures[kernels.RECOVERY] = -1.0
     net.figures[kernels.RELIABLE] = 1.0
+    net.figures[kernels.PACE] = 1.0
     return net
 
 

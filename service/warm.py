@@ -26,7 +26,9 @@ def warm() -> None:
         spec = {"learner": {"kind": kind}, "indicators": part}
         stream = Stream(StreamSpec.model_validate(spec))
         for value in range(3):
-            stream.step(Event(x={"value": float(value)}), float(value))
+            # The last one has no label, for who adapts where labels stop.
+            y = float(value) if value < 2 else None
+            stream.step(Event(x={"value": float(value)}, y=y), float(value))
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ class Adaptation:
         self.row: list[Floats] = []
         self.label_share, self.class_share, self.usual = np.zeros(C), np.zeros(C), np.zeros(C)
         self.resets, self.capped, self.opened, self.recovery, self.drift = 0, 0, 0, -1.0, 0.0
+        self.pace = 1.0
 
     def bounded(self, x: Floats) -> Floats:
         limit = 100 * np.sqrt(self.source[1].mean())
@@ -136,6 +137,7 @@ class Adaptation:
             c.rho = self.rules.statistics_start
         self.class_share, self.usual = self.label_share.copy(), np.zeros(self.C)
         self.row, self.phase, self.recovery, self.drift = [], 1, -1.0, 0.0
+        self.pace = 1.0
 
     def usual_distance(self, k: int, d: float) -> bool:
         c = self.conditions[k]
@@ -201,7 +203,7 @@ class Adaptation:
         z = r.inverse_temperature * (u - u.mean()) / np.sqrt(u.var() + 1e-5)
         c = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
         step = np.outer(x, c) - (c * u) * self.first
-        self.first += r.hebbian_rate * step / np.abs(step).max()
+        self.first += self.pace * r.hebbian_rate * step / np.abs(step).max()
         self.first += r.anchor * (self.first_source - self.first)
         moved = self.first - self.first_source
         self.drift = float(np.linalg.norm(moved) / np.linalg.norm(self.first_source))
@@ -225,13 +227,14 @@ class Adaptation:
             self.usual += 0.1 * (p - self.usual)
             if cosine >= r.redundancy:
                 return
-        eta = r.gain_rate * (np.exp(margin - H) if r.weighting else 1.0)
+        eta = self.pace * r.gain_rate * (np.exp(margin - H) if r.weighting else 1.0)
         dz = -p * (np.log(p) + H)
         da = (self.second @ dz) * (self.a > 0)
         self.conditions[k].gain -= eta * np.array([da * self.h, da])
 
     def guard(self) -> None:
         r = self.rules
+        self.pace += 1e-4 * (1 - self.pace)
         wanted = np.exp(entropy(self.label_share)) - 1
         lost = r.balance and np.exp(entropy(self.class_share)) < 1 + r.balance * wanted
         if lost or 0 <= self.recovery < r.recovery_entropy * np.log(self.C):
@@ -241,4 +244,5 @@ class Adaptation:
             self.conditions[self.active].rho = r.statistics_start
             self.class_share, self.usual = self.label_share.copy(), np.zeros(self.C)
             self.recovery, self.drift = -1.0, 0.0
+            self.pace *= 0.25
             self.resets += 1

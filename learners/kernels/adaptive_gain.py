@@ -12,6 +12,7 @@ from learners.kernels.adaptive_network import (
     ENTROPY,
     HELD,
     LARGEST_GAIN,
+    PACE,
     RECOVERY,
     RELIABLE,
     RESETS,
@@ -29,6 +30,8 @@ ENTROPY_FILTER = 0.4
 REDUNDANCY_RATE = 0.1
 RECOVERY_RATE = 0.1
 REPORT_RATE = 0.01
+PACE_KEPT = 0.25
+PACE_RATE = 1e-4
 
 
 @lean_njit
@@ -59,7 +62,8 @@ def modulate(net: Network, rules: Rules, k: int, entropy: float, known: int) -> 
     net.figures[RECOVERY] += step
     if rules.gain_rate <= 0.0 or (rules.redundancy > 0.0 and redundant(net, rules, known)):
         return
-    rate = rules.gain_rate * (math.exp(margin - entropy) if rules.weighting else 1.0)
+    rate = net.figures[PACE] * rules.gain_rate
+    rate *= math.exp(margin - entropy) if rules.weighting else 1.0
     for c in range(known):
         p = net.p[c]
         net.dz[c] = -p * (math.log(p) + entropy) if p > 0.0 else 0.0
@@ -88,10 +92,12 @@ def redundant(net: Network, rules: Rules, known: int) -> bool:
 def guard(net: Network, rules: Rules, known: int) -> None:
     """Go back to the source when probabilities gather in few classes, or entropy all but ends.
 
-    Few is less than 1 and a share of how many more there effectively were among the labels.
+    Few is less than 1 and a share of how many more there effectively were among the labels. Rates
+    that led there are a quarter from then on, and rise again over some 10,000 events.
     """
     found = math.exp(entropy_of(net.class_share, known))
     wanted = math.exp(entropy_of(net.label_share, known)) - 1.0
+    net.figures[PACE] += PACE_RATE * (1.0 - net.figures[PACE])
     lost = rules.balance > 0.0 and found < 1.0 + rules.balance * wanted
     usual = net.figures[RECOVERY]
     certain = 0.0 <= usual < rules.recovery_entropy * math.log(known)
@@ -109,5 +115,6 @@ def restore_source(net: Network, rules: Rules) -> None:
     copy_row(net.class_share, net.label_share)
     net.usual[:] = 0.0
     net.figures[RECOVERY] = -1.0
+    net.figures[PACE] *= PACE_KEPT
     net.figures[DRIFT] = 0.0
     net.counts[RESETS] += 1

@@ -10,6 +10,7 @@ import numpy as np
 from learners.kernels.adaptive_network import (
     CAPPED,
     DRIFT,
+    PACE,
     SOURCE_LENGTH,
     TINY,
     WIDTH,
@@ -54,7 +55,10 @@ def compete(net: Network, rules: Rules) -> None:
         largest = max(largest, net.extremes[j])
     if largest <= 0.0:
         return
-    rate, pull = np.float32(rules.hebbian_rate / largest), np.float32(rules.anchor)
+    rate, pull = (
+        np.float32(net.figures[PACE] * rules.hebbian_rate / largest),
+        np.float32(rules.anchor),
+    )
     for i in range(D):
         x = net.corrected[i]
         for j in range(H):

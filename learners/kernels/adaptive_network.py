@@ -26,7 +26,7 @@ RESETS, OPENED, HELD, CAPPED, ALARMS, WIDTH, COUNTS = 6, 7, 8, 9, 10, 11, 12
 # differs from the inputs of the first phase.
 TAUGHT, ADAPTS, TAUGHT_AGAIN = 0, 1, 2
 # Network.figures
-ENTROPY, RELIABLE, RECOVERY, DRIFT, SOURCE_LENGTH, FIGURES = 0, 1, 2, 3, 4, 5
+ENTROPY, RELIABLE, RECOVERY, DRIFT, SOURCE_LENGTH, PACE, FIGURES = 0, 1, 2, 3, 4, 5, 6
 
 
 class Rules(NamedTuple):

@@ -26,6 +26,7 @@ from learners.kernels.adaptive_network import (
     HELD,
     LABELED,
     LARGEST_GAIN,
+    PACE,
     PHASE,
     RECOVERY,
     RELIABLE,
@@ -133,6 +134,7 @@ def freeze(net: Network, rules: Rules) -> None:
     net.figures[SOURCE_LENGTH] = length_of(net)
     net.figures[RECOVERY] = -1.0
     net.figures[RELIABLE] = 1.0
+    net.figures[PACE] = 1.0
     for each in range(net.counts[HELD]):
         refresh(net, each)
 

@@ -33,7 +33,8 @@ assert before > 0
 for kind in LEARNERS.keys() - WITHOUT_KERNELS:
     stream = Stream(StreamSpec.model_validate({"learner": {"kind": kind}}))
     for i in range(500):
-        stream.step(Event(x={"value": float(i * i % 11)}), 60.0 * i)
+        y = float(i % 2) if i < 250 else None
+        stream.step(Event(x={"value": float(i * i % 11)}, y=y), 60.0 * i)
 assert compiled() == before, (before, compiled())
 """
 
