@@ -11,7 +11,18 @@ from collections import deque
 from typing import Any
 
 from learners.base import Prediction, Target, class_name
-from service.tallies import TALLIES, WINDOW, Figures, Label, Pair, QualityState, Tally, Task
+from service.confusion import confusion
+from service.tallies import (
+    SHORT_WINDOW,
+    TALLIES,
+    WINDOW,
+    Figures,
+    Label,
+    Pair,
+    QualityState,
+    Tally,
+    Task,
+)
 
 
 class Quality:
@@ -23,6 +34,7 @@ class Quality:
         self._window: deque[Pair] = deque()
         self._overall: Tally | None = None
         self._recent: Tally | None = None
+        self._latest: Tally | None = None
 
     def update(
         self, prediction: Prediction, score: float | None, is_anomaly: bool, y: Target
@@ -37,16 +49,19 @@ class Quality:
         pair = None if task is None else _pair(task, prediction, score, is_anomaly, y)
         if task is None or pair is None:
             return None
-        if self._overall is None or self._recent is None:
-            self.task, self._overall, self._recent = task, TALLIES[task](), TALLIES[task]()
+        if self._overall is None or self._recent is None or self._latest is None:
+            self.task = task
+            self._overall, self._recent, self._latest = (TALLIES[task]() for _ in range(3))
         if not self._overall.room_for(pair):
             return None
         self.labeled += 1
         if len(self._window) == WINDOW:
             self._recent.discount(self._window.popleft())
         self._window.append(pair)
-        self._recent.count(pair)
-        self._overall.count(pair)
+        for tally in (self._latest, self._recent, self._overall):
+            tally.count(pair)
+        if len(self._window) > SHORT_WINDOW:
+            self._latest.discount(self._window[-SHORT_WINDOW - 1])
         self._overall.run(pair)
         return self._overall.counted() | self._overall.means()
 
@@ -60,9 +75,25 @@ class Quality:
             return {}
         return self._recent.counted() | self._recent.exactly(self._window)
 
+    def latest(self) -> Figures:
+        """Return the figures over the last `SHORT_WINDOW` labeled events."""
+        if self._latest is None:
+            return {}
+        newest = [self._window[i] for i in range(-min(SHORT_WINDOW, len(self._window)), 0)]
+        return self._latest.counted() | self._latest.exactly(newest)
+
     def report(self) -> dict[str, Any]:
-        """Return task and figures as a client sees them."""
-        return {"task": self.task, "overall": self.overall(), "window": self.window()}
+        """Return task and figures as a client sees them, and what was taken for what."""
+        said: dict[str, Any] = {
+            "task": self.task,
+            "overall": self.overall(),
+            "window": self.window(),
+            "latest": self.latest(),
+        }
+        if self.task == "classification" and self._overall and self._recent and self._latest:
+            tallies = {"overall": self._overall, "window": self._recent, "latest": self._latest}
+            said["confusion"] = confusion({name: each.counts for name, each in tallies.items()})
+        return said
 
     def get_state(self) -> bytes:
         """Return the state as JSON."""
@@ -77,11 +108,14 @@ class Quality:
         fresh = Quality()
         if state.task is not None:
             fresh.task, fresh.labeled = state.task, state.labeled
-            fresh._overall, fresh._recent = TALLIES[state.task](), TALLIES[state.task]()
-            fresh._overall.load(state)
+            overall, recent, latest = (TALLIES[state.task]() for _ in range(3))
+            fresh._overall, fresh._recent, fresh._latest = overall, recent, latest
+            overall.load(state)
+            fresh._window.extend(state.window)
             for pair in state.window:
-                fresh._window.append(pair)
-                fresh._recent.count(pair)
+                recent.count(pair)
+            for pair in state.window[-SHORT_WINDOW:]:
+                latest.count(pair)
         self.__dict__ = fresh.__dict__
 
 
@@ -99,10 +133,13 @@ def _pair(
     """Return what counts of a prediction, or `None` if it or its label says nothing."""
     label = prediction.label
     if task == "classification":
-        given = (prediction.proba or {}).get(class_name(y), 0.0 if prediction.proba else None)
-        return None if label is None else (y, label, given)
+        if label is None:
+            return None
+        proba = prediction.proba or {}
+        given = proba.get(class_name(y), 0.0 if proba else None)
+        return y, label, given, proba.get(class_name(label))
     if isinstance(y, str):
         return None
     if task == "regression":
-        return None if label is None or isinstance(label, str) else (y, label, None)
-    return None if score is None else (float(y != 0), float(is_anomaly), score)
+        return None if label is None or isinstance(label, str) else (y, label, None, None)
+    return None if score is None else (float(y != 0), float(is_anomaly), score, None)

@@ -8,17 +8,18 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from river import metrics, stats
 
+from service.reliability import Reliability
 from service.schemas import Wire
 
 WINDOW = 1_000
+SHORT_WINDOW = 100
 MAX_CLASSES = 100
 LARGEST_ERROR = 1e150
 _THRESHOLDS = 51
@@ -26,8 +27,8 @@ _LEAST_PROBABILITY = 1e-15
 
 Task = Literal["anomaly", "regression", "classification"]
 Label = float | str
-Pair = tuple[Label, Label, float | None]
-"""Truth, guess, and the probability given to the truth, or the score."""
+Pair = tuple[Label, Label, float | None, float | None]
+"""Truth, guess, the probability given to the truth, or the score, and that given to the guess."""
 Figures = dict[str, float]
 
 
@@ -49,6 +50,15 @@ class QualityState(Wire):
     )
     means: dict[str, Means] = Field(default_factory=dict)
     roc: list[list[Annotated[int, Field(ge=0)]]] = Field(default_factory=list, max_length=2)
+    reliability: list[list[Annotated[int, Field(ge=0)]]] = Field(default_factory=list, max_length=3)
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _widen(cls, window: Any) -> Any:
+        """Take pairs from a time when they had three parts."""
+        if not isinstance(window, list):
+            return window
+        return [tuple(p) + (None,) * (len(p) == 3) if isinstance(p, list) else p for p in window]
 
 
 class Tally(ABC):
@@ -93,7 +103,7 @@ class Tally(ABC):
         """Take a pair into the running figures."""
 
     @abstractmethod
-    def exactly(self, window: deque[Pair]) -> Figures:
+    def exactly(self, window: Sequence[Pair]) -> Figures:
         """Return the running figures as they are over a window."""
 
     def save(self, state: QualityState) -> None:
@@ -124,7 +134,7 @@ def _plain(label: Label) -> Label:
 
 
 class ClassificationTally(Tally):
-    """Accuracy, macro F1, Cohen's kappa and log loss."""
+    """Accuracy, macro F1, Cohen's kappa, log loss and expected calibration error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,20 +145,48 @@ class ClassificationTally(Tally):
         }
         self._log_loss = metrics.CrossEntropy()
         self._means = {"log_loss": self._log_loss}
+        self._reliability = Reliability()
+
+    def count(self, pair: Pair) -> None:
+        """Count a pair, and how sure the guess was."""
+        super().count(pair)
+        if pair[3] is not None:
+            self._reliability.count(pair[3], pair[0] == pair[1])
+
+    def discount(self, pair: Pair) -> None:
+        """Take a pair back."""
+        super().discount(pair)
+        if pair[3] is not None:
+            self._reliability.count(pair[3], pair[0] == pair[1], -1)
+
+    def counted(self) -> Figures:
+        """Return the figures that come from the counts, and the calibration error."""
+        error = self._reliability.error()
+        return super().counted() | ({} if error is None else {"calibration_error": error})
 
     def run(self, pair: Pair) -> None:
         """Take a pair into the log loss, if a probability was given."""
         if pair[2] is not None:
             self._log_loss.update(pair[0], {pair[0]: pair[2]})
 
-    def exactly(self, window: deque[Pair]) -> Figures:
+    def exactly(self, window: Sequence[Pair]) -> Figures:
         """Return the log loss over a window."""
         losses = [
             -math.log(min(max(p, _LEAST_PROBABILITY), 1 - _LEAST_PROBABILITY))
-            for _, _, p in window
+            for _, _, p, _ in window
             if p is not None
         ]
         return {"log_loss": math.fsum(losses) / len(losses)} if losses else {}
+
+    def save(self, state: QualityState) -> None:
+        """Write how sure guesses were too."""
+        super().save(state)
+        state.reliability = [list(row) for row in self._reliability.rows]
+
+    def load(self, state: QualityState) -> None:
+        """Read it too."""
+        super().load(state)
+        self._reliability.load(state.reliability)
 
 
 class RegressionTally(Tally):
@@ -174,9 +212,9 @@ class RegressionTally(Tally):
         self._mae.update(pair[0], pair[1])
         self._rmse.update(pair[0], pair[1])
 
-    def exactly(self, window: deque[Pair]) -> Figures:
+    def exactly(self, window: Sequence[Pair]) -> Figures:
         """Return both over a window."""
-        errors = [abs(float(truth) - float(guess)) for truth, guess, _ in window]
+        errors = [abs(float(truth) - float(guess)) for truth, guess, _, _ in window]
         mean_square = math.fsum(error * error for error in errors) / len(errors)
         return {"mae": math.fsum(errors) / len(errors), "rmse": math.sqrt(mean_square)}
 
@@ -219,12 +257,12 @@ class AnomalyTally(Tally):
         score = 0.0 if pair[2] is None else pair[2]
         self._above[int(pair[0])][bisect_left(self._thresholds, score)] += 1
 
-    def exactly(self, window: deque[Pair]) -> Figures:
+    def exactly(self, window: Sequence[Pair]) -> Figures:
         """Return the area over a window."""
-        if len({truth for truth, _, _ in window}) < 2:
+        if len({truth for truth, *_ in window}) < 2:
             return {}
         exact = metrics.RollingROCAUC(window_size=WINDOW)
-        for truth, _, score in window:
+        for truth, _, score, _ in window:
             exact.update(bool(truth), score)
         return {"roc_auc": float(exact.get())}
 

@@ -187,16 +187,42 @@ class Observed(Answer):
     yhat_upper: float | None
 
 
+class Confusion(Answer):
+    """What was taken for what: a row for each true class, a column for each that was predicted."""
+
+    classes: list[float | str] = Field(description="Rows and columns; the 20 most frequent.")
+    overall: list[list[int]]
+    window: list[list[int]]
+    latest: list[list[int]]
+    others: dict[str, int] = Field(description="Events the tables leave out.")
+
+
+class JudgedConfusion(Answer):
+    """What was taken for what, overall and over the window."""
+
+    classes: list[float | str] = Field(description="Rows and columns; the 20 most frequent.")
+    overall: list[list[int]]
+    window: list[list[int]]
+    others: dict[str, int] = Field(description="Events the tables leave out.")
+
+
 class Quality(Answer):
     """Prequential figures, by name."""
 
     task: Task | None = Field(description="What the labels judge; null before the first label.")
     overall: dict[str, float | None]
-    window: dict[str, float | None]
+    window: dict[str, float | None] = Field(description="Over the last 1000 labeled events.")
+    latest: dict[str, float | None] = Field({}, description="Over the last 100.")
+    confusion: Confusion | None = None
 
 
-class Judged(Quality):
-    """Quality, and of how many events."""
+class Judged(Answer):
+    """Prequential quality, and of how many events."""
+
+    task: Task | None
+    overall: dict[str, float | None]
+    window: dict[str, float | None] = Field(description="Over the last `window_size`.")
+    confusion: JudgedConfusion | None = None
 
     events: int
     labeled: int

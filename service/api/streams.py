@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.responses import Response
@@ -18,14 +18,21 @@ from service.api.names import StreamName, answer
 from service.api.specs import SPEC_BODY, accept, facts
 from service.api.state import ApiState, check_alive
 from service.api.templates import create
-from service.errors import NoSnapshots, SnapshotError, SpecConflict, StreamNotFound, Unreadable
+from service.errors import (
+    InvalidInput,
+    NoSnapshots,
+    SnapshotError,
+    SpecConflict,
+    StreamNotFound,
+    Unreadable,
+)
 from service.held import refusal
 from service.journal.base import Journal, StreamRow
 from service.schemas import Command, StreamSpec, Wire, invalid, parse_spec
 from service.snapshots import restored
 from service.specs import read_spec, same_learner, shown_spec
 from service.stream import Stream
-from service.tallies import WINDOW
+from service.tallies import SHORT_WINDOW, WINDOW
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=replies.PROBLEMS)
 
@@ -146,13 +153,40 @@ async def get_state(stream: StreamName, api: ApiState) -> Response:
 @router.get(
     "/{stream}/metrics", operation_id="get_metrics_of", responses={200: {"model": replies.Judged}}
 )
-async def get_metrics_of(stream: StreamName, api: ApiState) -> Response:
-    """Return prequential quality: each prediction judged before its event was learned from."""
+async def get_metrics_of(
+    stream: StreamName,
+    api: ApiState,
+    window: int = Query(
+        WINDOW, description="Over how many of the last labels: 100 or 1000.", examples=[100]
+    ),
+) -> Response:
+    """Return prequential quality: each prediction judged as it was when its event came."""
+    if window not in _WINDOWS:
+        raise InvalidInput(f"window: got {window}, expected one of {', '.join(map(str, _WINDOWS))}")
     row = await api.journal.look_up(stream)
-    quality = row.status.get("quality", {"task": None, "overall": {}, "window": {}})
-    labeled = row.status.get("labeled", 0)
-    counts = {"events": row.offset, "labeled": labeled, "window_size": WINDOW}
-    return answer(counts | quality)
+    quality = {"task": None, "overall": {}} | row.status.get("quality", {})
+    counts = {
+        "events": row.offset,
+        "labeled": row.status.get("labeled", 0),
+        "window_size": window,
+    }
+    return answer(counts | _over(quality, _WINDOWS[window]))
+
+
+_WINDOWS = {SHORT_WINDOW: "latest", WINDOW: "window"}
+
+
+def _over(quality: dict[str, Any], scope: str) -> dict[str, Any]:
+    """Return quality with one of its windows."""
+    chosen = {name: value for name, value in quality.items() if name not in _WINDOWS.values()}
+    chosen["window"] = quality.get(scope, {})
+    if "confusion" in quality:
+        chosen["confusion"] = _over(quality["confusion"], scope)
+        chosen["confusion"]["others"] = {
+            name: quality["confusion"]["others"][source]
+            for name, source in (("overall", "overall"), ("window", scope))
+        }
+    return chosen
 
 
 class Wanted(Wire):

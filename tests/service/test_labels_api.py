@@ -169,6 +169,25 @@ def test_the_client_says_labels(server: str, hand: Hand) -> None:
         assert caught.value.status == 404
 
 
+def test_quality_is_over_all_labels_or_the_last(server: str, hand: Hand) -> None:
+    hand.ask("post_labels", 200, [each | {"y": "high"} for each in labels(20)])
+    for begin in range(20, 220, 40):
+        hand.post(events(40, begin))
+        hand.ask("post_labels", 200, labels(begin + 40, begin))
+    longer, short = (hand.ask("get_metrics_of", 200, window=n).json for n in (1_000, 100))
+    assert longer == hand.ask("get_metrics_of", 200).json
+    assert (longer["window_size"], short["window_size"]) == (1_000, 100)
+    assert short["overall"] == longer["overall"]
+    assert short["window"]["accuracy"] > longer["window"]["accuracy"]
+    assert short["confusion"]["classes"] == ["high", "low"]
+    assert sum(map(sum, short["confusion"]["window"])) == 100
+    assert sum(map(sum, longer["confusion"]["window"])) == longer["labeled"]
+    refused = hand.ask("get_metrics_of", 422, window=7).json
+    assert refused["detail"] == "window: got 7, expected one of 100, 1000"
+    text = ask(server, "GET", f"/metrics?stream={hand.name}", JSON).body.decode()
+    assert 'metric="calibration_error",scope="window"' in text
+
+
 def test_metrics_tell_of_labels(server: str, hand: Hand) -> None:
     hand.ask("post_labels", 200, labels(5))
     hand.post(events(50, 20))

@@ -31,7 +31,19 @@ def cases(task: str, count: int, seed: int = 1) -> Iterator[Case]:
         else:
             y_name, share = rng.choice("abc"), rng.random()
             guess = y_name if rng.random() < 0.7 else "a"
-            yield Prediction(label=guess, proba={y_name: share}), None, False, y_name
+            proba = {y_name: share} | ({} if guess == y_name else {guess: 1.0 - share})
+            yield Prediction(label=guess, proba=proba), None, False, y_name
+
+
+def naive_calibration_error(sure: list[tuple[float, bool]]) -> float:
+    error = 0.0
+    for i in range(15):
+        inside = [(p, right) for p, right in sure if min(int(p * 15), 14) == i]
+        if inside:
+            stated = sum(p for p, _ in inside) / len(inside)
+            true = sum(right for _, right in inside) / len(inside)
+            error += len(inside) / len(sure) * abs(stated - true)
+    return error
 
 
 def fed(task: str, count: int) -> Quality:
@@ -61,10 +73,24 @@ def test_classification_is_rivers() -> None:
             metric.update(y, prediction.label)
         for each in (loss, rolling_loss):
             each.update(y, prediction.proba)
-    want = {name: metric.get() for name, metric in plain.items()} | {"log_loss": loss.get()}
-    assert quality.overall() == pytest.approx(want, abs=1e-12)
-    want = {name: metric.get() for name, metric in rolling.items()}
-    assert quality.window() == pytest.approx(want | {"log_loss": rolling_loss.get()}, abs=1e-9)
+    sure = [
+        (prediction.proba[str(prediction.label)], prediction.label == y)  # type: ignore[index]
+        for prediction, _, _, y in cases("classification", count)
+    ]
+    want = {name: metric.get() for name, metric in plain.items()} | {
+        "log_loss": loss.get(),
+        "calibration_error": naive_calibration_error(sure),
+    }
+    assert quality.overall() == pytest.approx(want, abs=1e-11)
+    want = {name: metric.get() for name, metric in rolling.items()} | {
+        "log_loss": rolling_loss.get(),
+        "calibration_error": naive_calibration_error(sure[-WINDOW:]),
+    }
+    assert quality.window() == pytest.approx(want, abs=1e-9)
+    assert quality.latest()["accuracy"] == pytest.approx(sum(r for _, r in sure[-100:]) / 100)
+    assert quality.latest()["calibration_error"] == pytest.approx(
+        naive_calibration_error(sure[-100:])
+    )
     assert (quality.task, quality.labeled) == ("classification", count)
 
 
@@ -178,3 +204,44 @@ def test_a_state_of_something_else_is_refused(task: str, change: dict[str, Any])
     with pytest.raises((ValueError, ValidationError)):
         quality.set_state(json.dumps(json.loads(before) | change).encode())
     assert quality.get_state() == before
+
+
+def test_a_state_from_before_there_was_reliability_is_read() -> None:
+    quality = fed("classification", 300)
+    state = json.loads(quality.get_state())
+    del state["reliability"]
+    state["window"] = [pair[:3] for pair in state["window"]]
+    old = Quality()
+    old.set_state(json.dumps(state).encode())
+    kept = quality.overall()
+    del kept["calibration_error"]
+    assert old.overall() == pytest.approx(kept)
+    for case in cases("classification", 20, 2):
+        old.update(*case)
+    assert 0 <= old.overall()["calibration_error"] <= 1
+
+
+def test_what_was_taken_for_what() -> None:
+    quality = Quality()
+    for y in ["b", "a", "b", "c", "b"] * 50:
+        quality.update(Prediction(label="b", proba={"b": 1.0}), None, False, y)
+    assert quality.report()["confusion"] == {
+        "classes": ["a", "b", "c"],
+        "overall": [[0, 50, 0], [0, 150, 0], [0, 50, 0]],
+        "window": [[0, 50, 0], [0, 150, 0], [0, 50, 0]],
+        "latest": [[0, 20, 0], [0, 60, 0], [0, 20, 0]],
+        "others": {"overall": 0, "window": 0, "latest": 0},
+    }
+
+
+def test_only_the_most_frequent_classes_are_shown() -> None:
+    quality = Quality()
+    for i in range(60):
+        y = float(i % 30)
+        quality.update(Prediction(label=y, proba={str(int(y)): 1.0}), None, False, y)
+        if y < 20:
+            quality.update(Prediction(label=y, proba={str(int(y)): 1.0}), None, False, y)
+    report = quality.report()["confusion"]
+    assert report["classes"] == [float(i) for i in range(20)]
+    assert report["others"]["overall"] == 20
+    assert all(report["overall"][i][i] == 4 for i in range(20))
