@@ -1,6 +1,7 @@
 /** The page of one stream. */
 
 import { get, of, repeat } from "./api.js";
+import { Confusion } from "./confusion.js";
 import { Charts } from "./charts.js";
 import { announce, h, paced, put } from "./dom.js";
 import { saveAs } from "./download.js";
@@ -86,8 +87,10 @@ export class StreamPage {
     this._notable = new Notable((offset) => this._showOffset(offset));
     this._signals = new Signals();
     this._quality = new Quality();
+    this._confusion = new Confusion();
     this._wait = h("p", { class: "loading", role: "status" }, "Loading …");
-    const panels = [this._notable, this._signals, this._quality].map(({ element }) => element);
+    const parted = [this._notable, this._signals, this._quality, this._confusion];
+    const panels = parted.map(({ element }) => element);
     const figures = [this._reading.value.element, this._reading.score.element];
     const content = [this._toolbar.element, ...figures, h("div", { class: "panels" }, ...panels)];
     this._body = h("div", { class: "body", hidden: true }, ...content);
@@ -126,7 +129,9 @@ export class StreamPage {
   }
 
   async _judge(signal) {
-    this._quality.update(await get(of(this._name, "/metrics"), signal));
+    const metrics = await get(of(this._name, "/metrics"), signal);
+    this._quality.update(metrics);
+    this._confusion.update(metrics);
   }
 
   _newer(results) {

@@ -94,6 +94,26 @@ def test_labels_show_how_good_it_is(server: str, opening: Opening) -> None:
         expect(row).to_contain_text("1")
 
 
+def test_classes_are_set_against_what_was_predicted(server: str, opening: Opening) -> None:
+    spec = {"learner": {"kind": "river", "estimator": "naive_bayes.GaussianNB"}, "indicators": []}
+    events = [{"x": {"a": float(i % 3)}, "y": f"<b>{i % 3}"} for i in range(150)]
+    with Client(server) as client, opening(server) as watched:
+        client.create_stream("classes", spec)
+        client.post("classes", events)
+        confusion = client.quality("classes")["confusion"]
+        page = watched.page
+        page.goto(f"{server}/#/streams/classes")
+        expect(page.get_by_role("heading", name="What was taken for what")).to_be_visible()
+        table = page.locator("table.heat")
+        expect(table.locator("tbody tr")).to_have_count(3)
+        expect(table.locator("tbody th").first).to_have_text("<b>0")
+        shown = [cell.split()[0] for cell in table.locator("tbody td").all_inner_texts()]
+        rows = [shown[i : i + 3] for i in range(0, 12, 4)]
+        assert [[int(n) for n in row] for row in rows] == confusion["window"]
+        page.get_by_role("button", name="All").click()
+        expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")
+
+
 def test_names_are_text_and_never_markup(server: str, opening: Opening) -> None:
     with Client(server) as client, opening(server) as watched:
         page = watched.page
