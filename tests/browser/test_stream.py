@@ -110,8 +110,8 @@ def test_classes_are_set_against_what_was_predicted(server: str, opening: Openin
         shown = [cell.split()[0] for cell in table.locator("tbody td").all_inner_texts()]
         rows = [shown[i : i + 3] for i in range(0, 12, 4)]
         assert [[int(n) for n in row] for row in rows] == confusion["window"]
-        page.get_by_role("button", name="All").click()
-        expect(page.get_by_role("button", name="All")).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="All 149").click()
+        expect(page.get_by_role("button", name="All 149")).to_have_attribute("aria-pressed", "true")
 
 
 def test_names_are_text_and_never_markup(server: str, opening: Opening) -> None:
