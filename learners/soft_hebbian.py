@@ -25,6 +25,7 @@ from learners.parameters import (
 )
 
 LARGEST = 1e100
+ROUNDING = 1e-9
 WINS_REMEMBERED = 10
 """Events in which a unit's share of wins is told, in multiples of the number of units."""
 DEAD = 0.1
@@ -221,6 +222,8 @@ class SoftHebbian(Learner):
         check_state_arrays(own, like)
         for name in ("W", "V", "bias"):
             check_range(name, own[name], -LARGEST, LARGEST)
+        if self.readout == "votes":
+            check_range("V", own["V"], 0.0, 1.0 + ROUNDING)
         for name in ("norms", "told"):
             check_range(name, own[name], 0.0, LARGEST)
         check_range("wins", own["wins"], 0.0, LARGEST)

@@ -236,7 +236,8 @@ def drive(learner: SoftHebbian, n: int) -> None:
         size = [float(i % 5), 1e308, -1e308, 1e-300, 1.0][i % 17 % 5]
         x: Features = {"f0": None if i % 3 else size, "f1": size, "f2": 1.0}
         said = learner.step_one(x, "abc"[i % 3] if i % 2 else None)
-        numbers = [*learner.signals().values(), *(said.proba or {}).values()]
+        assert all(0.0 <= share <= 1.0 for share in (said.proba or {}).values())
+        numbers = [*learner.signals().values()]
         numbers += [] if said.score is None else [said.score]
         assert all(map(math.isfinite, numbers))
 
