@@ -161,11 +161,14 @@ def _majority(task: Task, seed: int, learners: dict[str, SoftHebbian]) -> dict[s
     if task.tested is None:
         return {}
     train, tests = _events(_order(task, seed)), _events(task.tested)
-    published = _learner(task, seed, **PUBLISHED_PRESET)
+    published, named = (_learner(task, seed, **PUBLISHED_PRESET) for _ in range(2))
+    named.learn_one({f"p{j}": 0.0 for j in range(task.images.x.shape[1])})
     for x, _ in train:
         published.learn_one(x)
+        named.learn_one(x)
     found = {}
-    voting = {"published preset": published} | {arm: learners[arm] for arm in VOTED}
+    voting = {"published preset": published, "published preset, all named first": named}
+    voting |= {arm: learners[arm] for arm in VOTED}
     for name, learner in voting.items():
         counts = np.zeros((task.units, 10), np.int64)
         for x, y in train:
@@ -185,7 +188,11 @@ def _acceptance(votes: dict[str, list[float]]) -> list[Json]:
             "measured": _spread(votes[arm]),
             "met": min(votes[arm]) >= 0.9,
         }
-        for name, arm in (("first norm 2", "soft, softmax"), ("first norm 20", "published preset"))
+        for name, arm in (
+            ("first norm 2", "soft, softmax"),
+            ("first norm 20", "published preset"),
+            ("first norm 20 and all pixels named first", "published preset, all named first"),
+        )
     ]
 
 
