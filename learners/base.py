@@ -224,6 +224,14 @@ class Indicator(Stateful, ABC):
         """Whether the next label is to be kept from the learner, so as to judge it fairly."""
         return False
 
+    def update_label(
+        self, prediction: Prediction, x: Features, y: float | str, t: float | None = None
+    ) -> None:
+        """Take in the label of an event that has been through `update` without one.
+
+        `t` is the event's time. Most indicators pass over it.
+        """
+
     @abstractmethod
     def value(self) -> float | None:
         """Return the indicator's present value, or `None` while it has none."""

@@ -165,6 +165,10 @@ class StreamSpec(Wire):
         description="How events wait for their labels. Absent: as by default if the learner learns "
         "from labels, and else not at all.",
     )
+    calibrate: bool = Field(
+        default=False,
+        description="Whether probabilities are brought, label by label, to what comes true.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -33,6 +33,7 @@ def snapshot(stream: Stream) -> bytes:
         "digest": stream.digest.hex(),
         "learning": stream.learning,
         "standing": stream.standing.get_state(),
+        **_calibration(stream),
         "numpy": np.__version__,
     }
     arrays = {f"learner/{name}": array for name, array in stream.learner.get_state().items()}
@@ -44,6 +45,10 @@ def snapshot(stream: Stream) -> bytes:
         arrays |= {f"labels/{name}": array for name, array in stream.pending.get_state().items()}
     arrays["quality/state"] = np.frombuffer(stream.quality.get_state(), np.uint8)
     return container.pack(header, arrays)
+
+
+def _calibration(stream: Stream) -> dict[str, Any]:
+    return {} if stream.calibration is None else {"calibration": stream.calibration.get_state()}
 
 
 def restore(stream: Stream, blob: bytes, max_bytes: int) -> None:
@@ -88,6 +93,8 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
         # A snapshot from before there were labels has none that wait.
         if stream.pending is not None and labels:
             stream.pending.set_state(labels)
+        if stream.calibration is not None and "calibration" in header:
+            stream.calibration.set_state(header["calibration"])
     else:
         stream.standing.newest = standing.newest
 

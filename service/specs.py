@@ -78,9 +78,11 @@ def label_policy(spec: StreamSpec, learns_labels: bool) -> LabelPolicy | None:
 def meaning(spec: StreamSpec) -> bytes:
     """Return the part of a spec that results depend on, as canonical bytes."""
     passed_over = {"title", "snapshot_every_events"}
-    # Streams older than labels go on with the digest they have.
+    # Streams older than these fields go on with the digest they have.
     if spec.labels is None:
         passed_over.add("labels")
+    if not spec.calibrate:
+        passed_over.add("calibrate")
     return to_json(spec.model_dump(mode="json", exclude=passed_over))
 
 

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 
 from learners.base import Features, Indicator, InvalidEvent, Learner, Prediction, Scorer, Target
 from service import catalog
+from service.calibration import Temperature
 from service.duplicates import DuplicateRing
 from service.errors import (
     InvalidInput,
@@ -82,6 +83,7 @@ class Stream:
         self.digest = blake2b(meaning(spec), digest_size=16).digest()
         self.seen = DuplicateRing(spec.duplicates_remembered)
         self.pending = self._pending_under(spec)
+        self.calibration = Temperature() if spec.calibrate else None
         self._scorers = [each for each in self.indicators if isinstance(each, Scorer)]
         self._detectors = [
             each for each in self.indicators if type(each).drifts is not Indicator.drifts
@@ -133,11 +135,14 @@ class Stream:
         if self.learning == "quarantined":
             return _SILENT
         if late:
-            return self.learner.predict(event.x, t)
-        prediction = self._learn(event.x, event.y, t)
+            return self._calibrated(self.learner.predict(event.x, t))
+        prediction = self._calibrated(self._learn(event.x, event.y, t))
         for indicator in self.indicators:
             indicator.update(prediction, event.x, event.y, t)
         return prediction
+
+    def _calibrated(self, prediction: Prediction) -> Prediction:
+        return prediction if self.calibration is None else self.calibration.apply(prediction)
 
     def _learn(
         self, x: Features, y: Target, t: float, foreseen: Prediction | None = None
@@ -202,7 +207,7 @@ class Stream:
             standing.take(event_id, offset, t, received_at, score, raw, is_anomaly)
             standing.compare(event.x, prediction)
             if self._detectors:
-                self._note_drifts(result, event_id, t)
+                self._note_drifts(result, event_id, offset, t)
         body = to_json(result, inf_nan_mode="null")
         self.seal(event.to_json() + body)
         judged = b""
@@ -216,11 +221,11 @@ class Stream:
         line = b'%b%b,"digest":"%b"}' % (body[:-1], judged, self.digest.hex().encode())
         return Reply(Fate.APPLIED, line, offset)
 
-    def _note_drifts(self, result: dict[str, Any], event_id: str, t: float) -> None:
+    def _note_drifts(self, result: dict[str, Any], event_id: str, offset: int, t: float) -> None:
         drifts = [drift for each in self._detectors for drift in each.drifts()]
         if drifts:
             result["drift"] = [shown(drift) for drift in drifts]
-            self.standing.note(drifts, event_id, self.offset, t)
+            self.standing.note(drifts, event_id, offset, t)
 
     def _judge(
         self, prediction: Prediction, score: float | None, is_anomaly: bool, y: Target
@@ -229,6 +234,8 @@ class Stream:
 
         Its figures sum over classes in an order that differs from process to process.
         """
+        if self.calibration is not None:
+            self.calibration.learn(prediction.proba, y)
         figures = self.quality.update(prediction, score, is_anomaly, y)
         if figures is None:
             return b""
@@ -293,6 +300,11 @@ class Stream:
         if prediction.label is not None:
             result["prediction"] = prediction.label
         result["learned"] = learned and self.learner.learns_labels
+        if learned:
+            for indicator in self.indicators:
+                indicator.update_label(prediction, event.x, label.y, waiting.t)
+            if self._detectors:
+                self._note_drifts(result, label.event_id, event.offset, waiting.t)
         body = to_json(result)
         self.seal(label.to_json() + body)
         judged = self._judge(prediction, event.anomaly_score, event.is_anomaly, label.y)
@@ -313,6 +325,10 @@ class Stream:
             self.pending = self._pending_under(spec)
         else:
             self.pending = self.pending.resized(policy, spec.duplicates_remembered)
+        if not spec.calibrate:
+            self.calibration = None
+        elif self.calibration is None:
+            self.calibration = Temperature()
         self.spec = spec
         self.seal(b"configure" + meaning(spec))
 
@@ -353,6 +369,8 @@ class Stream:
             # One that cannot say how it does may still do it.
             with suppress(Exception):
                 signals |= part.signals()
+        if self.calibration is not None:
+            signals["temperature"] = self.calibration.temperature
         return signals
 
 

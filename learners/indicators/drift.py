@@ -38,8 +38,16 @@ class DriftDetector(Indicator):
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
         """Take in one event."""
+        self._watch(watched(self.watch, prediction, x, y))
+
+    def update_label(
+        self, prediction: Prediction, x: Features, y: float | str, t: float | None = None
+    ) -> None:
+        """Take in the error that a label reveals after its event, if that is what is watched."""
+        self._watch(watched(self.watch, prediction, x, y) if self.watch == "error" else None)
+
+    def _watch(self, value: float | None) -> None:
         self._drifts = ()
-        value = watched(self.watch, prediction, x, y)
         if value is None:
             return
         means = self._take(value)

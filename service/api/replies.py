@@ -135,6 +135,7 @@ class Labeled(Answer):
     learned: bool = Field(
         description="Whether the learner took it; if not, it was only judged by it."
     )
+    drift: list[DriftView] = Field([], description="Changes of the error that it revealed.")
     quality: dict[str, float | None] | None = Field(
         None, description="Prequential quality with this label; not part of the digest."
     )
