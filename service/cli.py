@@ -1,4 +1,4 @@
-"""The program: `synaptide serve | replay | score | streams | bench | warm | demo`.
+"""The program: `synaptide serve | replay | label | score | streams | bench | warm | demo`.
 
 Exit codes: 0 done, 2 bad usage or bad input, 1 anything else. Each command's last line on standard
 output is made for programs, what is meant for people goes to standard error.
@@ -67,6 +67,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from service.replay import replay
 
             return replay(arguments)
+        case "label":
+            from service.labeling import label
+
+            return label(arguments)
         case "score":
             from service.score import score
 
@@ -169,6 +173,21 @@ def _add_replay(commands: Commands) -> None:
     )
 
 
+def _add_label(commands: Commands) -> None:
+    label = commands.add_parser(
+        "label",
+        help="post a file's labels to a stream of a running service",
+        description="Say what was true of earlier events: CSV with a column for the event's id and "
+        "one for the label, or JSON lines of event_id and y. The last line of output is a JSON "
+        "object that sums it up.",
+    )
+    label.add_argument("file", metavar="FILE", type=Path, help="CSV or JSON lines, maybe .gz")
+    label.add_argument("--stream", required=True, metavar="NAME", help="the stream's name")
+    _add_url(label)
+    label.add_argument("--id", default="event_id", metavar="COL", help="column of ids (event_id)")
+    label.add_argument("--y", default="y", metavar="COL", help="column of labels (y)")
+
+
 def _add_score(commands: Commands) -> None:
     score = commands.add_parser(
         "score",
@@ -238,6 +257,7 @@ def _add_demo(commands: Commands) -> None:
 _COMMANDS = (
     _add_serve,
     _add_replay,
+    _add_label,
     _add_score,
     _add_streams,
     _add_bench,

@@ -115,7 +115,7 @@ class EventFile:
         objects = chain(sample, objects)
         if isinstance(first.get("x"), dict):
             for name in _split_names(self._values, list(first["x"])):
-                _place(self.path, name, list(first["x"]))
+                place(self.path, name, list(first["x"]))
             self._rows = self._from_events(objects)
             return
         names = list(first)
@@ -128,7 +128,7 @@ class EventFile:
     ) -> _Columns:
         """Find the columns that were asked for, or those that look like it."""
         if self._timestamp is not None:
-            timestamp: int | None = _place(self.path, self._timestamp, names)
+            timestamp: int | None = place(self.path, self._timestamp, names)
         elif "datetime" in types:
             timestamp = types.index("datetime")
         else:
@@ -137,7 +137,7 @@ class EventFile:
         wanted = _split_names(self._values, names)
         if not wanted:
             return _Columns(names, timestamp, [self._default_value(names, sample, timestamp)])
-        return _Columns(names, timestamp, [_place(self.path, name, names) for name in wanted])
+        return _Columns(names, timestamp, [place(self.path, name, names) for name in wanted])
 
     def _default_value(
         self, names: Sequence[str], sample: Sequence[Sequence[object]], timestamp: int | None
@@ -276,7 +276,8 @@ def _split_names(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
     return split
 
 
-def _place(path: Path, name: str, names: Sequence[str]) -> int:
+def place(path: Path, name: str, names: Sequence[str]) -> int:
+    """Return where a column stands, or raise `InputError`."""
     count = list(names).count(name)
     if count != 1:
         got = "twice or more" if count else "not among the columns"

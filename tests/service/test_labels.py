@@ -242,7 +242,11 @@ def scrambled(count: int, seed: int) -> list[Event | Label]:
     return [entry for _, entry in sorted(entries, key=lambda each: each[0])]
 
 
-@pytest.mark.parametrize("learner", [BAYES, TREE], ids=["bayes", "tree"])
+@pytest.mark.parametrize(
+    "learner",
+    [BAYES, TREE, {"kind": "soft_hebbian"}, {"kind": "hebbian_adaptation"}],
+    ids=["bayes", "tree", "soft hebbian", "hebbian"],
+)
 def test_a_snapshot_between_events_and_labels_changes_nothing(learner: dict[str, Any]) -> None:
     entries = scrambled(300, 1)
     whole = Stream(spec_of(learner, labels={"pending": 14, "expire_seconds": 25}))
