@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 import uvicorn
@@ -34,6 +35,7 @@ from service.journal.base import Journal
 from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
 from service.settings import Settings
+from service.shares import Shares
 from service.version import VERSION
 from service.warm import warm
 from service.worker import Worker
@@ -46,12 +48,28 @@ surprising it was."""
 
 def open_journal(settings: Settings) -> Journal:
     """Choose the engine. Nothing else in the program knows that there could be two."""
-    return SqliteJournal(
-        settings.data_dir,
-        synchronous=settings.synchronous,
+    if settings.redis is None:
+        return SqliteJournal(
+            settings.data_dir,
+            synchronous=settings.synchronous,
+            max_queued_entries=settings.max_queued_entries,
+            results_kept=settings.results_kept,
+            log_kept_entries=settings.log_kept_entries,
+            log_kept_seconds=settings.log_kept_seconds,
+        )
+    from service.journal.redis import RedisJournal  # What is not used is not loaded.
+
+    return RedisJournal(
+        settings.redis.get_secret_value(),
+        prefix=settings.redis_prefix,
+        partitions=settings.redis_partitions,
+        lease_seconds=settings.lease_seconds,
+        follows_results=settings.role != "worker",
+        replicas=settings.ack_replicas,
         max_queued_entries=settings.max_queued_entries,
+        max_queued_bytes=settings.max_queued_bytes,
         results_kept=settings.results_kept,
-        log_kept_entries=settings.log_kept_entries,
+        log_kept_entries=settings.log_kept_entries // settings.redis_partitions,
         log_kept_seconds=settings.log_kept_seconds,
     )
 
@@ -79,17 +97,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.api = Api(settings, Metrics(settings.metrics_max_streams))
     # Routes are tried in this order, so what is asked most often comes first.
-    for module in (
-        events,
-        labels,
-        live,
-        streams,
-        overview,
-        templates,
-        operations,
-        dashboard,
-    ):
+    answering = (events, labels, live, streams, overview, templates)
+    for module in () if settings.role == "worker" else answering:
         app.include_router(module.router)
+    app.include_router(operations.router)
+    if settings.role != "worker":
+        app.include_router(dashboard.router)
     app.add_middleware(CountedRequests, metrics=app.state.api.metrics)
     errors.install(app)
     return app
@@ -100,44 +113,55 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     """Open the journal, run the workers, and on the way out leave everything committed."""
     journal = open_journal(settings)
     await journal.open()
-    for partition in journal.partitions:
-        await journal.acquire(partition)
     held.hold_unreadable(journal)
     pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
-    workers = [
-        Worker(journal, partition, settings, api.metrics, pool) for partition in journal.partitions
-    ]
-    api.metrics.watch(journal, [worker.live for worker in workers])
-    api.open(journal, lambda: all(worker.healthy for worker in workers))
-    background = asyncio.create_task(_work(workers, api, pool))
-    upkeep = asyncio.gather(_keep_trim(journal), _keep_tidy(workers))
+    shares = Shares(
+        journal,
+        partial(_worker, journal, settings, api.metrics, pool),
+        api.metrics,
+        settings.lease_seconds,
+        settings.max_learners_bytes,
+    )
+    api.metrics.watch(journal, shares.memories)
+    applies = settings.role != "api"
+    api.open(journal, shares.healthy if applies else lambda: True)
+    background = asyncio.create_task(_work(shares, api, pool, applies))
+    upkeep = asyncio.gather(_keep_trim(journal), _keep_tidy(shares))
     try:
         yield
     finally:
         api.drain()
         upkeep.cancel()
-        for worker in workers:
-            await worker.stop()
         background.cancel()
         await asyncio.gather(background, upkeep, return_exceptions=True)
+        await shares.stop()
         await journal.close()
         pool.shutdown()
         log.info("stopped")
 
 
-async def _work(workers: list[Worker], api: Api, pool: ThreadPoolExecutor) -> None:
-    begun = time.monotonic()
-    try:
-        await asyncio.get_running_loop().run_in_executor(pool, warm)
-    except Exception:
-        # Not ready it stays, but not for a reason that nobody hears of.
-        log.exception("the learners cannot be compiled")
-        raise
+def _worker(
+    journal: Journal,
+    settings: Settings,
+    metrics: Metrics,
+    pool: ThreadPoolExecutor,
+    partition: int,
+) -> Worker:
+    return Worker(journal, partition, settings, metrics, pool)
+
+
+async def _work(shares: Shares, api: Api, pool: ThreadPoolExecutor, applies: bool) -> None:
+    if applies:
+        try:
+            await asyncio.get_running_loop().run_in_executor(pool, warm)
+        except Exception:
+            # Not ready it stays, but not for a reason that nobody hears of.
+            log.exception("the learners cannot be compiled")
+            raise
     _settle_memory()
     api.warm = True
-    for _ in workers:
-        api.metrics.takeover.observe(time.monotonic() - begun)
-    await asyncio.gather(*(worker.run() for worker in workers))
+    if applies:
+        await shares.run()
 
 
 def _settle_memory() -> None:
@@ -159,11 +183,10 @@ async def _keep_trim(journal: Journal, every_seconds: float = 60.0) -> None:
             log.exception("trim failed")
 
 
-async def _keep_tidy(workers: list[Worker], every_seconds: float = 1.0) -> None:
+async def _keep_tidy(shares: Shares, every_seconds: float = 1.0) -> None:
     while True:
         await asyncio.sleep(every_seconds)
-        for worker in workers:
-            await worker.tidy()
+        await shares.tidy()
 
 
 class Server(uvicorn.Server):

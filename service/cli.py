@@ -137,7 +137,7 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--data-dir", type=Path, help="folder of the embedded journal (data)")
     serve.add_argument("--redis", metavar="URL", help="address of a Redis or Valkey journal")
     serve.add_argument(
-        "--role", choices=("all", "api", "worker"), default="all", help="what this process does"
+        "--role", choices=("all", "api", "worker"), help="what this process does (all)"
     )
     serve.add_argument(
         "--synchronous",

@@ -62,8 +62,6 @@ def _settings(arguments: argparse.Namespace, known: Iterable[str]) -> Json:
     """Return the settings given as flags; the rest is left to variables and defaults."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     del given["command"]
-    if given["role"] == "all":
-        del given["role"]
     for name in given:
         if name not in known:
             raise UsageError(f"--{name}: got {given[name]!r}, not available in this build")

@@ -40,7 +40,8 @@ class Commits:
     async def settle(self, ahead: int = 0) -> None:
         """Wait until at most `ahead` commits are on their way; raise what one failed with."""
         while len(self._on_their_way) > ahead:
-            await self._on_their_way.popleft()
+            await self._on_their_way[0]  # It stays here if this wait is cancelled.
+            self._on_their_way.popleft()
 
     async def abandon(self) -> None:
         """Forget what is on its way."""

@@ -6,6 +6,7 @@ import heapq
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from prometheus_client import (
@@ -196,13 +197,26 @@ class Metrics:
     def watch(self, journal: Journal, memories: Sequence[Memory]) -> None:
         """Report the journal, its streams and the learners in memory whenever scraped."""
         self._journal = journal
-        for partition in journal.partitions:
-            self.last_checkpoint.labels(partition).set(time.time())
         self.registry.register(EngineCollector(journal, memories, self.max_streams))
 
-    def rows(self) -> list[StreamRow]:
-        """Return every stream; for the event loop's thread alone."""
-        return [] if self._journal is None else self._journal.streams()
+    def owns(self, partition: int) -> None:
+        """Note that this process applies a partition from now on."""
+        self.last_checkpoint.labels(partition).set(time.time())
+
+    def let_go(self, partition: int) -> None:
+        """Note that this process does not apply a partition any more."""
+        with suppress(KeyError):
+            self.last_checkpoint.remove(partition)
+
+    def rows(self, everywhere: bool = False) -> list[StreamRow]:
+        """Return the streams that this process applies, or all; for the event loop's thread."""
+        journal = self._journal
+        if journal is None:
+            return []
+        owned, rows = journal.owned, journal.streams()
+        if everywhere or len(owned) == len(journal.partitions):
+            return rows
+        return [row for row in rows if journal.partition_of(row.uid) in owned]
 
     def expose(
         self,

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1 << 20
@@ -24,6 +24,34 @@ class Settings(BaseSettings):
         False, description="Allow an address that other machines reach, without authentication."
     )
     data_dir: Path = Field(Path("data"), description="Folder of the embedded journal.")
+    redis: SecretStr | None = Field(
+        None,
+        description="Address of a Redis or Valkey server, or with redis+cluster:// of a cluster, "
+        "that keeps the journal instead of the folder.",
+    )
+    role: Literal["all", "api", "worker"] = Field(
+        "all", description="What this process does: answer requests, apply events, or both."
+    )
+    redis_prefix: str = Field(
+        "synaptide",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="What the names of all keys begin with, so that several can share a server.",
+    )
+    redis_partitions: int = Field(
+        64,
+        ge=1,
+        le=1_024,
+        description="Parts of the journal, each applied by one process; fixed at the first start.",
+    )
+    lease_seconds: float = Field(
+        10.0,
+        ge=0.5,
+        le=600,
+        description="How long a process that has died keeps its partitions from others.",
+    )
+    ack_replicas: int = Field(
+        1, ge=1, description="How many replicas have to have an event for `ack=replicated`."
+    )
     synchronous: Literal["FULL", "NORMAL"] = Field(
         "FULL", description="FULL survives a power cut; NORMAL may lose its last moments."
     )
@@ -54,6 +82,12 @@ class Settings(BaseSettings):
     max_queued_entries: int = Field(
         100_000, ge=1, description="Entries waiting to be applied before posts are answered 429."
     )
+    max_queued_bytes: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Bytes of events waiting in a partition of a Redis journal before posts are "
+        "answered 429.",
+    )
     socket_credits: int = Field(
         4_096, ge=1, description="Events one WebSocket may have outstanding."
     )
@@ -73,6 +107,15 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, description="How long requests may take to end when the service stops."
     )
+
+    @model_validator(mode="after")
+    def _refuse_lone_role(self) -> Self:
+        if self.role != "all" and self.redis is None:
+            raise ValueError(
+                f"role: got {self.role!r}, and the embedded journal is of one process; "
+                "expected all, or an address with --redis"
+            )
+        return self
 
     @model_validator(mode="after")
     def _refuse_public_address(self) -> Self:

@@ -20,6 +20,7 @@ from service import held
 from service.commits import Commits
 from service.errors import (
     CommitRefused,
+    Fenced,
     JournalUnavailable,
     NoSnapshots,
     Quarantined,
@@ -47,6 +48,7 @@ BATCH_SECONDS = 5e-3
 """How much work is taken at once, so that a lone event never waits long."""
 MAX_BATCH_ENTRIES = 1_024
 WRITTEN_OUT_AT_ONCE = 32
+SAVE_QUIET_SECONDS = 5.0
 
 
 class Worker:
@@ -72,6 +74,7 @@ class Worker:
         self._stopping = False
         self._reader: asyncio.Task[None] | None = None
         self._idle = False
+        self._saving_at = time.monotonic() + SAVE_QUIET_SECONDS
 
     async def run(self) -> None:
         """Apply records until told to stop."""
@@ -84,6 +87,9 @@ class Worker:
             except asyncio.CancelledError:
                 if not (self._stopping and self._idle):
                     raise
+            except Fenced as error:
+                await self._abandon(error.code, error.detail, 0.0)
+                return  # Another process owns the partition, and is at work on it.
             except (JournalUnavailable, CommitRefused) as error:
                 await self._abandon(error.code, error.detail, error.retry_after_seconds or 0.05)
             except Exception as error:
@@ -103,21 +109,29 @@ class Worker:
         except (JournalUnavailable, CommitRefused) as error:
             log.warning("stopped without snapshots", reason=error.code, detail=error.detail)
 
+    async def abandon(self) -> None:
+        """Drop everything, after the partition was lost."""
+        await self._commits.abandon()
+        self.live.clear()
+
     async def tidy(self) -> None:
         """Let go of streams that were deleted."""
-        if len(self.live) <= self.journal.stream_count():
+        gone = [uid for uid, _ in self.live.items() if self.journal.stream_by_uid(uid) is None]
+        if not gone:
             return
-        for uid, _ in self.live.items():
-            if self.journal.stream_by_uid(uid) is None:
-                self.live.drop(uid)
+        for uid in gone:
+            self.live.drop(uid)
         await asyncio.get_running_loop().run_in_executor(self._pool, give_back_memory)
 
     async def _follow(self) -> None:
         await self._commits.begin()
+        behind = await self.journal.behind(self.partition)
         while not self._stopping:
             records = await self._read()
+            if time.monotonic() >= self._saving_at:
+                await self._save_quiet(behind)
             if not records:
-                await self._commits.settle(len(self._commits) - 1)
+                await self._commits.settle(max(0, len(self._commits) - 1))
                 continue
             for batch in batches(records):
                 await self._apply(batch)
@@ -130,9 +144,12 @@ class Worker:
         """Read on; wait for more only when no commit is on its way, so that none fails unseen."""
         self._idle = not self._commits
         try:
-            return await self.journal.read(
-                self.partition, self._commits.position, self._batch_entries(), wait=self._idle
-            )
+            async with asyncio.timeout(SAVE_QUIET_SECONDS if self._idle else None):
+                return await self.journal.read(
+                    self.partition, self._commits.position, self._batch_entries(), wait=self._idle
+                )
+        except TimeoutError:
+            return []
         finally:
             self._idle = self._idle and self._stopping
 
@@ -427,6 +444,22 @@ class Worker:
             self._commits.send(self._commits.position, works)
             await self._commits.settle()
         return works
+
+    async def _save_quiet(self, behind: list[int]) -> None:
+        """Write a snapshot of streams that had events some time ago, and none since.
+
+        Until then the log has to be kept for them, those of others among it. `behind` are streams
+        that a process before left without one.
+        """
+        self._saving_at = time.monotonic() + SAVE_QUIET_SECONDS
+        for uid in [behind.pop() for _ in range(min(len(behind), WRITTEN_OUT_AT_ONCE))]:
+            row = self.journal.stream_by_uid(uid)
+            if row is not None:
+                with suppress(Unreadable):
+                    await self._load(row)
+        now, most = time.monotonic(), self.settings.snapshot_every_seconds
+        old = [each for each in self.live.items() if now - each[1].snapshot_at > most]
+        await self._commit_snapshots(old[:WRITTEN_OUT_AT_ONCE])
 
     async def _write_out(self) -> None:
         """Have the streams that have been quiet longest wait for their next event on disk."""

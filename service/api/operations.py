@@ -13,11 +13,13 @@ from starlette.responses import PlainTextResponse, Response
 from service.api import replies
 from service.api.names import answer
 from service.api.state import ApiState
-from service.errors import NotReady
+from service.errors import JournalUnavailable, NotReady
 from service.snapshots import SNAPSHOT_FORMAT
 from service.version import VERSION
 
 router = APIRouter(tags=["operations"])
+
+PROBE_SECONDS = 2.0
 
 
 @router.get("/livez", operation_id="get_livez", responses={200: {"model": replies.Health}})
@@ -36,6 +38,13 @@ async def readyz(api: ApiState) -> Response:
     reason = api.why_not_ready()
     if reason:
         raise NotReady(reason, retry_after_seconds=1)
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await api.journal.probe()
+    except TimeoutError:
+        raise NotReady("the journal does not answer", retry_after_seconds=1) from None
+    except JournalUnavailable as error:
+        raise NotReady(error.detail, retry_after_seconds=1) from None
     return answer({"status": "ready"})
 
 
@@ -60,7 +69,8 @@ async def metrics(
     """Return metrics for Prometheus."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     modern = content_type.startswith("application/openmetrics-text")
-    names, rows = frozenset(stream or ()), api.metrics.rows()
+    names = frozenset(stream or ())
+    rows = api.metrics.rows(bool(names))
     # In a thread, so that no event waits until thousands of lines are written.
     body = await asyncio.to_thread(api.metrics.expose, encode, modern, rows, names)
     return Response(body, headers={"Content-Type": content_type})

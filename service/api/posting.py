@@ -24,7 +24,8 @@ PARAMETERS: list[dict[str, Any]] = [
         "name": "ack",
         "in": "query",
         "description": "When to answer: `received` may lose what was posted in a crash, `logged` "
-        "when it is durable, `applied` with what came of it.",
+        "when it is durable, `replicated` when a replica of the Redis server has it too, "
+        "`applied` with what came of it.",
         "schema": {"enum": list(get_args(Ack)), "default": "applied"},
     },
     {

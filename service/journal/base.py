@@ -187,6 +187,12 @@ class Journal(Protocol):
     def stream_count(self) -> int:
         """Return how many streams there are."""
 
+    async def behind(self, partition: int) -> list[int]:
+        """Return the streams for whose sake alone the log is kept, if that is dear."""
+
+    async def probe(self) -> None:
+        """Try out what an append depends on; raise `JournalUnavailable` if that fails."""
+
     def hold(self, uid: int, reason: str) -> None:
         """Note, in memory, why a stream cannot be brought back, until a commit says it is.
 

@@ -233,6 +233,19 @@ class RedisJournal:
         """Return how many streams there are."""
         return len(self._mirror.rows)
 
+    async def behind(self, partition: int) -> list[int]:
+        """Return the streams that had records since their newest snapshot."""
+        keys = self._keys[partition]
+        found = await self._server.run("behind", [keys.pending], keys.prefix)
+        return [int(uid) for uid in found]
+
+    async def probe(self) -> None:
+        """Write to the server, and see that somebody applies what is written there."""
+        self._check_open()
+        await self._server.call("SET", f"{self._prefix}:probe", 1, "EX", 60)
+        if not self.owned and not await self._leases.anybody():
+            raise JournalUnavailable("no process applies events: got none with the role worker")
+
     def hold(self, uid: int, reason: str) -> None:
         """Note why a stream cannot be brought back, until it is."""
         self._mirror.hold(uid, reason)

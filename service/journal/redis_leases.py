@@ -76,6 +76,11 @@ class Leases:
         names = await self._server.run("present", [self._workers], self.name, self._milliseconds)
         return [name.decode() for name in names]
 
+    async def anybody(self) -> bool:
+        """Say whether there is any process that applies partitions."""
+        now = (await self._server.call("TIME"))[0]
+        return bool(await self._server.call("ZCOUNT", self._workers, 1_000 * int(now), "+inf"))
+
     async def leave(self) -> None:
         """Take the note back."""
         await self._server.call("ZREM", self._workers, self.name)

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 from service.errors import JournalUnavailable, QueueFull, SettingsError
 
 SCRIPTS = (
-    *("append", "commit", "create", "delete", "find", "floor", "keep"),
+    *("append", "behind", "commit", "create", "delete", "find", "floor", "keep"),
     *("acquire", "present", "release", "renew"),
 )
 REPLY_SECONDS = 5.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import (
+    InvalidInput,
     JournalUnavailable,
     NotReady,
     QueueFull,
@@ -193,6 +194,15 @@ class SqliteJournal:
         """Return how many streams there are."""
         return len(self._rows)
 
+    async def behind(self, partition: int) -> list[int]:
+        """Return no streams: a log on disk may wait for their next event."""
+        return []
+
+    async def probe(self) -> None:
+        """Have the writing thread make a transaction."""
+        self._check_open()
+        await self._outbox.call(None, Transaction.committed)
+
     def hold(self, uid: int, reason: str) -> None:
         """Note why a stream cannot be brought back, until it is."""
         row = self._rows.get(uid)
@@ -247,6 +257,8 @@ class SqliteJournal:
     async def append(self, uid: int, entries: Sequence[Entry], ack: Ack) -> list[int]:
         """Append entries in order and return the positions of the records that hold them."""
         self._existing(uid)
+        if ack == "replicated":
+            raise InvalidInput("ack: got 'replicated', and an embedded journal has no replicas")
         if self._tail.depth + len(entries) > self._max_queued_entries:
             raise QueueFull(
                 f"entries: got {len(entries)} beside {self._tail.depth} waiting, "

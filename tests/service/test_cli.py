@@ -73,8 +73,8 @@ def test_help_and_version(arguments: list[str], capsys: pytest.CaptureFixture[st
         (["streams", "show"], "NAME"),
         (["bench", "nonsense"], "got 'nonsense', expected one of: "),
         (["bench", "serve", "--seeds", "0"], "expected at least 1"),
-        (["serve", "--role", "api"], "--role: got 'api', not available in this build"),
-        (["serve", "--redis", "redis://x"], "--redis: got 'redis://x', not available"),
+        (["serve", "--role", "api"], "role: got 'api', and the embedded journal is of one process"),
+        (["serve", "--role", "fly"], "invalid choice: 'fly'"),
         (["serve", "--port", "70000"], "port: got 70000"),
         (["serve", "--host", "0.0.0.0"], "host: got '0.0.0.0', which other machines may reach"),
         (["serve", "--synchronous", "OFF"], "invalid choice: 'OFF'"),
@@ -90,7 +90,7 @@ def test_bad_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixtur
 def test_flags_become_settings_and_the_rest_is_left_alone() -> None:
     from argparse import Namespace
 
-    given = Namespace(command="serve", role="all", port=0, host=None, redis=None)
+    given = Namespace(command="serve", role=None, port=0, host=None, redis=None)
     assert _settings(given, ["host", "port"]) == {"port": 0}
     with_role = Namespace(command="serve", role="worker", redis="redis://x")
     assert _settings(with_role, ["role", "redis"]) == {"role": "worker", "redis": "redis://x"}

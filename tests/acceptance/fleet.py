@@ -1,0 +1,111 @@
+"""A fleet of real processes over one real server: what tests start, kill and stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from service.client import Client
+from tests import valkey
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 8
+LEASE_SECONDS = 2.0
+
+
+class Member:
+    """One process of the fleet."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    def wait_until_ready(self) -> None:
+        """Wait until it says that it is."""
+        with Client(self.url, reconnect_seconds=120) as client:
+            client.wait_until_ready()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+
+class Fleet:
+    """Processes of both roles, and the server they share."""
+
+    def __init__(self, folder: Path, stack: ExitStack, url: str, command: Sequence[str]) -> None:
+        self.url = url
+        self._folder = folder
+        self._stack = stack
+        self._command = list(command)
+        self.logs: list[Path] = []
+
+    def start(self, role: str) -> Member:
+        """Start a process; it is killed at the latest with the fleet."""
+        port = valkey.free_port()
+        log = self._folder / f"{role}-{len(self.logs)}.log"
+        self.logs.append(log)
+        command = [*self._command, "--role", role, "--port", str(port), "--redis", self.url]
+        settings = {
+            "SYNAPTIDE_RESULTS_KEPT": "100000000",
+            "SYNAPTIDE_REDIS_PARTITIONS": str(PARTITIONS),
+            "SYNAPTIDE_LEASE_SECONDS": str(LEASE_SECONDS),
+        }
+        output = self._stack.enter_context(log.open("ab"))
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, env=os.environ | settings
+        )
+        self._stack.callback(_end, process)
+        return Member(process, port)
+
+    def said(self) -> str:
+        """Return what all have logged."""
+        return "".join(log.read_text() for log in self.logs)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+@contextmanager
+def fleet(folder: Path, url: str, command: Sequence[str] = ()) -> Iterator[Fleet]:
+    """Run processes over a server as long as the block."""
+    chosen = list(command) or [sys.executable, "-m", "service.cli", "serve"]
+    with ExitStack() as stack:
+        yield Fleet(folder, stack, url, chosen)
+
+
+def owners(server: valkey.Server) -> dict[int, tuple[str, int]]:
+    """Return who owns each partition, by process id, and the epoch; 0 if nobody does."""
+    found = {}
+    for partition in range(PARTITIONS):
+        key = f"synaptide:{{{partition}}}:own"
+        owner, name, epoch = server.ask("HMGET", key, "owner", "name", "epoch")
+        process = name.decode().rsplit("-", 2)[1] if owner else "0"
+        found[partition] = process, int(epoch or 0)
+    return found
+
+
+def takeover_seconds(server: valkey.Server, gone: Member, most: float = 60.0) -> float:
+    """Wait until others own all that a process owned; return how long that took."""
+    begun = time.monotonic()
+    pid = str(gone.process.pid)
+    while any(who in (pid, "0") for who, _ in owners(server).values()):
+        assert time.monotonic() - begun < most
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def shared_out(server: valkey.Server, members: Sequence[Member], most: float = 60.0) -> None:
+    """Wait until each of some processes owns something, and they all together everything."""
+    deadline, wanted = time.monotonic() + most, {str(each.process.pid) for each in members}
+    while {who for who, _ in owners(server).values()} != wanted:
+        assert time.monotonic() < deadline, owners(server)
+        time.sleep(0.02)
