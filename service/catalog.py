@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from learners.base import Indicator, Learner, Stateful
 from learners.hebbian_adaptation import HebbianAdaptation
+from learners.homeostatic import Homeostatic
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.early_stopping import EarlyStopping
@@ -30,6 +31,7 @@ from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
     "hebbian_adaptation": HebbianAdaptation,
+    "homeostatic": Homeostatic,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,

@@ -21,6 +21,7 @@ from learners.base import (
     Target,
 )
 from learners.hebbian_adaptation import HebbianAdaptation
+from learners.homeostatic import Homeostatic
 from learners.indicators.adwin import Adwin
 from learners.indicators.anomaly_likelihood import AnomalyLikelihood
 from learners.indicators.early_stopping import EarlyStopping
@@ -90,7 +91,12 @@ SNARIMAX: dict[str, Any] = {
 
 ADAPTING: dict[str, Any] = {"inputs": 4, "hidden": 8, "labels_stop_after": 20, "conditions": 3}
 
+SETTING_RATES: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
+
 LEARNERS: list[Case] = [
+    (Homeostatic, SETTING_RATES, two_features),
+    (Homeostatic, SETTING_RATES | {"rule": "memory_gradient", "standardize": False}, two_numbers),
+    (Homeostatic, SETTING_RATES | {"rule": "per_neuron", "score": "entropy"}, noisy_cycle),
     (HebbianAdaptation, ADAPTING, two_features),
     (HebbianAdaptation, ADAPTING | {"conditions": 1, "inputs_alike": True}, two_numbers),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),

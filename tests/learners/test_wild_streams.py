@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from learners.base import Features, Prediction
+from learners.homeostatic import Homeostatic, Rule
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.soft_hebbian import SoftHebbian
 
@@ -70,3 +71,20 @@ def test_soft_hebbian(params: dict[str, Any]) -> None:
     for i, x in enumerate(wild(AFTER, 2)):
         assert first.step_one(x, "abc"[i % 3]) == second.step_one(x, "abc"[i % 3])
     assert first.held_bytes() <= SoftHebbian.memory_bytes(**params)
+
+
+@pytest.mark.parametrize("rule", ["balance", "memory_gradient", "per_neuron"])
+def test_homeostatic(rule: Rule) -> None:
+    params: dict[str, Any] = {"rule": rule, "inputs": 3, "hidden": (4,), "classes": 3}
+    first = Homeostatic(**params, standardize=False)
+    for i, x in enumerate(wild(EVENTS, 1)):
+        first.learn_one(x, "abc"[i % 3] if i % 2 else None)
+        if i % 97 == 0:
+            said = first.predict(x)
+            numbers = [*first.signals().values(), *(said.proba or {}).values(), said.score or 0.0]
+            assert all(map(math.isfinite, numbers))
+    second = Homeostatic(**params, standardize=False)
+    second.set_state(first.get_state())
+    for i, x in enumerate(wild(AFTER, 2)):
+        assert first.step_one(x, "abc"[i % 3]) == second.step_one(x, "abc"[i % 3])
+    assert first.held_bytes() <= Homeostatic.memory_bytes(**params)
