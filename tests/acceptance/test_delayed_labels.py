@@ -21,6 +21,8 @@ from river import compose, evaluate, linear_model, metrics, naive_bayes, preproc
 from river import stream as rivers
 
 from benchmarks.images import digits
+from learners.base import Prediction
+from service import catalog
 from service.client import Client
 from service.schemas import Event, Label, StreamSpec
 from service.stream import Stream
@@ -41,6 +43,9 @@ LEARNERS: dict[str, tuple[dict[str, Any], Any]] = {
         lambda: compose.Pipeline(preprocessing.StandardScaler(), linear_model.SoftmaxRegression()),
     ),
 }
+OWN: dict[str, dict[str, Any]] = {"hebbian": {"kind": "soft_hebbian", "units": 60, "seed": 3}}
+"""Learners of this project, held against a bare loop over their contract."""
+NAMES = (*LEARNERS, *OWN)
 Row = tuple[dict[Any, Any], str]
 
 
@@ -93,6 +98,31 @@ def figures_of_river(made: Any) -> dict[str, float]:
     }
 
 
+def figures_of_a_loop(params: dict[str, Any]) -> dict[str, float]:
+    """Predict, learn without the label, and learn from it when it comes."""
+    spec = StreamSpec.model_validate({"learner": params})
+    learner = catalog.build_learner(spec.learner)
+    measures: dict[str, Any] = {
+        "accuracy": metrics.Accuracy(),
+        "macro_f1": metrics.MacroF1(),
+        "cohen_kappa": metrics.CohenKappa(),
+    }
+    loss: Any = LogLoss()
+    foreseen: dict[int, Prediction] = {}
+    for i, x, y in questions_and_answers():
+        t = 1_700_000_000.0 + 60 * i
+        if y is None:
+            foreseen[i] = learner.step_one(x, None, t)
+            continue
+        prediction = foreseen.pop(i)
+        if prediction.label is not None:
+            for measure in measures.values():
+                measure.update(y, prediction.label)
+            loss.update(y, dict(prediction.proba or {}))
+        learner.learn_label(x, y, t)
+    return {name: each.get() for name, each in measures.items()} | {"log_loss": loss.get()}
+
+
 def entries() -> list[dict[str, Any]]:
     """What is posted: events with ids and times of their own, and labels."""
     return [
@@ -117,7 +147,7 @@ def post(client: Client, name: str, is_label: bool, batch: list[dict[str, Any]])
 
 def spec_of(name: str) -> dict[str, Any]:
     return {
-        "learner": {"kind": "river"} | LEARNERS[name][0],
+        "learner": OWN.get(name) or {"kind": "river"} | LEARNERS[name][0],
         "indicators": [],
         "snapshot_every_events": 150,
     }
@@ -150,30 +180,31 @@ def test_figures_and_digests_are_those_of_a_loop(tmp_path: Path) -> None:
     ):
         process = running.enter_context(serving(command, tmp_path / "log"))
         client.wait_until_ready()
-        for name in LEARNERS:
+        for name in NAMES:
             client.create_stream(name, spec_of(name))
         for i, (is_label, batch) in enumerate(work):
             if i in kills:
-                for name in LEARNERS:  # Durable, but who knows whether it is applied.
+                for name in NAMES:  # Durable, but who knows whether it is applied.
                     (client.label if is_label else client.post)(name, batch, "logged")
                 process.kill()
                 process.wait()
                 process = running.enter_context(serving(command, tmp_path / "log"))
                 client.wait_until_ready()
-            for name in LEARNERS:
+            for name in NAMES:
                 post(client, name, is_label, batch)
         for name, (_, made) in LEARNERS.items():
-            check(client, name, posted, made)
+            check(client, name, posted, figures_of_river(made))
+        for name, params in OWN.items():
+            check(client, name, posted, figures_of_a_loop(params))
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def check(client: Client, name: str, posted: list[dict[str, Any]], made: Any) -> None:
+def check(client: Client, name: str, posted: list[dict[str, Any]], want: dict[str, float]) -> None:
     state, judged = client.state(name), client.quality(name)
     unbroken = alone(name, posted)
     assert (state["offset"], state["digest"]) == (COUNT, unbroken.digest.hex())
     assert state["labels"]["taken"] == COUNT
     assert state["labels"]["pending"] == 0
-    want = figures_of_river(made)
     got = {figure: judged["overall"][figure] for figure in want}
     assert got == pytest.approx(want, abs=1e-12), name
     assert judged["confusion"]["overall"] == unbroken.quality.report()["confusion"]["overall"]

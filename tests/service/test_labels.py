@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from learners.base import StateError
+from service import container
 from service.schemas import Event, Label, StreamSpec, decode_entry, encode_entry, parse_spec
 from service.snapshots import revived, snapshot
 from service.stream import Fate, Reply, Stream
@@ -259,6 +260,22 @@ def test_a_snapshot_between_events_and_labels_changes_nothing(learner: dict[str,
     assert resumed.status() == whole.status()
     assert whole.status()["labels"]["expired"] > 0
     assert whole.status()["labels"]["displaced"] > 0
+
+
+def test_a_snapshot_from_before_there_were_labels_is_read() -> None:
+    stream = Stream(spec_of())
+    for event, y in rows(30):
+        stream.step(labeled(event, y), 0.0)
+    header, arrays = container.unpack(snapshot(stream), LIMIT)
+    for name in ("labels", "calibrate"):
+        del header["spec"][name]
+    older = {name: array for name, array in arrays.items() if not name.startswith("labels/")}
+    assert len(older) < len(arrays)
+    old = revived(container.pack(header, older), LIMIT)
+    assert (old.offset, old.digest) == (stream.offset, stream.digest)
+    assert label(old, "e3", "up").refusal == "label-not-awaited"
+    old.step(Event(id="new", x={"a": 1.0, "b": 1.0}), 0.0)
+    assert label(old, "new", "up").fate is Fate.LABELED
 
 
 def test_what_is_learned_later_is_part_of_the_digest() -> None:
