@@ -284,12 +284,11 @@ class Worker:
 
     def _bury(self, work: Work, record: Record, index: int, reply: Reply) -> None:
         """Keep an entry that was refused as a dead letter."""
-        is_label = isinstance(record.entries[index], Label)
-        if is_label:
+        if isinstance(record.entries[index], Label):
             self.metrics.refused("labels", reply.refusal, 1)
         else:
             self.metrics.refused("events", "refused", 1)
-        self.metrics.dead_lettered.labels(reason="invalid").inc()
+            self.metrics.dead_lettered.labels(reason="invalid").inc()
         work.dead.append(letter(record, index, "invalid", reply.line.decode()))
 
     async def _first_result(self, work: Work, reply: Reply) -> bytes:
