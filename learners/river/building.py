@@ -82,6 +82,9 @@ MOST_PARTS = 1_000
 NOT_BUILT = (compose.FuncTransformer, compose.Pipeline)
 
 
+_NEIGHBORS = (neighbors.KNNClassifier, neighbors.KNNRegressor)
+
+
 def build(spec: Mapping[str, Any], seed: int, where: str = "") -> Any:
     """Build the estimator that a spec names, seeded; raises `ValueError` saying what is wrong."""
     cls = find(spec["estimator"], where)
@@ -152,6 +155,10 @@ def _construct(cls: type[Any], params: Mapping[str, Any], seed: int, where: str,
     values = {name: _value(value, seed, where, depth - 1) for name, value in params.items()}
     if "seed" in known and values.get("seed") is None:
         values["seed"] = seed
+    if cls in _NEIGHBORS and values.get("engine") is None:
+        # River's own choice, but for its seed.
+        distance = cls().engine.dist_func
+        values["engine"] = neighbors.SWINN(dist_func=distance, seed=seed)
     codec = CODECS.get(cls)
     try:
         if codec is not None:
