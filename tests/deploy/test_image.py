@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import json
 import re
@@ -19,13 +20,16 @@ from pydantic import ValidationError
 
 from service import cli
 from service.app import create_app
+from service.journal.redis import RedisJournal
 from service.settings import Settings
+from tests import valkey
 from tests.prometheus.tools import tool
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PORT = Settings.model_fields["port"].default
+ROLES = ("api", "worker")
 IGNORED = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
 
@@ -71,7 +75,7 @@ def test_a_dockerfile_is_read_line_by_line() -> None:
 def test_images_are_named_with_a_version() -> None:
     named = [rest.split()[0] for word, rest in DOCKERFILE if word == "FROM"]
     named += [each["image"] for each in SERVICES.values() if "build" not in each]
-    assert len(named) == 4
+    assert len(named) == 5
     for image in named:
         assert re.search(r":v?\d", image), image
     version = re.search(r"python:3\.(\d+)", named[0])
@@ -146,13 +150,47 @@ def test_the_image_refuses_to_be_reached_until_it_is_told_to(
         Settings()
     assert cli.main(["serve"]) == 2
     assert "--insecure" in capsys.readouterr().err
-    added = SERVICES["synaptide"]["environment"]
-    assert added == {"SYNAPTIDE_INSECURE": "true"}
-    for name, value in added.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SYNAPTIDE_INSECURE", "true")
     chosen = Settings()
     assert (chosen.host, chosen.port, chosen.data_dir) == ("0.0.0.0", PORT, Path("/data"))
     assert said("EXPOSE") == [str(PORT)]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_compose_runs_each_role_with_settings_that_exist(
+    role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = runs(["synaptide", *SERVICES[role]["command"]])
+    assert (command.command, command.role) == ("serve", role)
+    added = SERVICES[role]["environment"]
+    for name, value in (variables() | added).items():
+        monkeypatch.setenv(name, value)
+    chosen = Settings(role=command.role)
+    assert chosen.redis is not None
+    address = urlsplit(chosen.redis.get_secret_value())
+    assert (address.scheme, address.hostname) == ("redis", "valkey")
+    assert added.keys() == {"SYNAPTIDE_REDIS", "SYNAPTIDE_INSECURE"}
+
+
+def test_the_service_starts_on_the_server_of_compose_and_on_that_of_the_cluster(
+    tmp_path: Path,
+) -> None:
+    manifest = ROOT / "deploy" / "kubernetes" / "base" / "valkey.yaml"
+    _, pods = yaml.safe_load_all(manifest.read_text("utf-8"))
+    (there,) = pods["spec"]["template"]["spec"]["containers"]
+    program, *here = SERVICES["valkey"]["command"]
+    assert program == "valkey-server"
+    for number, options in enumerate((here, there["args"])):
+        with valkey.running(tmp_path / str(number), *options) as server:
+            asyncio.run(opened(server.url))
+            assert server.ask("CONFIG", "GET", "maxmemory")[1] != b"0"
+
+
+async def opened(url: str) -> None:
+    """Start and stop a journal on a server."""
+    journal = RedisJournal(url)
+    await journal.open()
+    await journal.close()
 
 
 def checks() -> list[list[str]]:
@@ -160,7 +198,7 @@ def checks() -> list[list[str]]:
     (image,) = said("HEALTHCHECK")
     flags, _, command = image.partition("CMD ")
     assert re.fullmatch(r"(--(interval|timeout|start-period|retries)=\w+ )+", flags)
-    compose = SERVICES["synaptide"]["healthcheck"]["test"]
+    compose = SERVICES["api"]["healthcheck"]["test"]
     assert compose[0] == "CMD"
     return [json.loads(command), compose[1:]]
 
@@ -182,10 +220,11 @@ def test_health_is_asked_of_routes_that_exist(server: str) -> None:
 
 def test_every_port_is_published_on_the_loopback_address_only() -> None:
     for name, each in SERVICES.items():
-        for port in each["ports"]:
+        for port in each.get("ports", ()):
             address, outside, inside = port.split(":")
             assert (address, outside) == ("127.0.0.1", inside), name
-    assert SERVICES["synaptide"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    assert SERVICES["api"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    assert "ports" not in SERVICES["valkey"]
 
 
 def test_every_service_is_hardened_and_watched() -> None:
@@ -196,12 +235,13 @@ def test_every_service_is_hardened_and_watched() -> None:
         assert "/tmp" in each["tmpfs"], name
         assert each["healthcheck"]["test"][0] == "CMD", name
         assert "privileged" not in each
-        assert "user" not in each
+        # The image of the server gives up root by itself only where it may; so it never has it.
+        assert each.get("user") == ("valkey" if name == "valkey" else None)
 
 
 def mounts(name: str) -> dict[str, str]:
     """Where each source of a service is mounted."""
-    return dict(each.split(":")[:2] for each in SERVICES[name]["volumes"])
+    return dict(each.split(":")[:2] for each in SERVICES[name].get("volumes", ()))
 
 
 def test_volumes_and_files_are_there() -> None:
@@ -213,7 +253,10 @@ def test_volumes_and_files_are_there() -> None:
             else:
                 used.add(source)
     assert used == COMPOSE["volumes"].keys()
-    assert set(mounts("synaptide").values()) == set(json.loads(said("VOLUME")[0]))
+    for role in ROLES:
+        kept = set(mounts(role).values())
+        given_up = {each.split(":")[0] for each in SERVICES[role]["tmpfs"]} - {"/tmp"}
+        assert kept | given_up == set(json.loads(said("VOLUME")[0])), role
     for name in ("prometheus", "grafana"):
         for each in SERVICES[name]["volumes"]:
             assert not each.startswith(".") or each.endswith(":ro"), each
@@ -238,7 +281,10 @@ def test_prometheus_finds_its_files_and_the_service() -> None:
         assert list(folder.glob(Path(pattern).name))
     assert flags["storage.tsdb.path"] in mounts("prometheus").values()
     (job,) = configuration["scrape_configs"]
-    assert job["static_configs"] == [{"targets": [f"synaptide:{PORT}"]}]
+    (asked,) = job["dns_sd_configs"]
+    assert asked["names"] == list(ROLES)
+    assert asked["port"] == PORT
+    assert job["job_name"] == "synaptide"
 
 
 def test_prometheus_knows_its_flags() -> None:
@@ -272,6 +318,7 @@ def test_the_page_names_what_exists() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     commands = re.findall(r"^(?:/\S+/)?(synaptide .*)$", page, re.MULTILINE)
     assert [runs(shlex.split(each)).command for each in commands] == ["warm", "serve"]
+    assert set(re.findall(r"--scale (\w+)=", page)) <= SERVICES.keys()
     routes = set(create_app(Settings(data_dir=Path("unused"))).openapi()["paths"])
     named = re.findall(r"`(?:GET|POST|PUT) (/v1/[^`?]*)", page) + re.findall(r"`(/\w+z)`", page)
     assert len(named) > 3
