@@ -171,6 +171,13 @@ class Learner(Stateful, base.Base, ABC):
     def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
         """Learn from one event."""
 
+    def follow_one(self, x: Features, t: float | None = None) -> None:
+        """Move on past an event without learning from it.
+
+        What was learned stays as it is; what the next event is predicted from, such as the place
+        in a sequence, moves on. A learner without such a thing does nothing.
+        """
+
     def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
         """Learn from the label of an event that has been through `learn_one` without one.
 
@@ -250,7 +257,37 @@ class Scorer(Indicator):
 
     `value` is in [0, 1]: 0 is nothing strange, 0.5 worth an alarm. A stream's anomaly score is the
     largest that its scorers say.
+
+    `update` is `judge` and then `absorb`, and a check proves it. An event that is judged alone may
+    move averages on, but leaves no mark in what strangeness is measured by.
     """
+
+    @abstractmethod
+    def judge(
+        self,
+        prediction: Prediction,
+        x: Features,
+        y: Target = None,
+        t: float | None = None,
+        holding: bool = False,
+    ) -> None:
+        """Say how strange an event is, without making it a part of what is normal.
+
+        While `holding`, no alarm is quieted because there was one before.
+        """
+
+    @abstractmethod
+    def absorb(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Make the event that was judged last a part of what is normal."""
+
+    def update(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Judge one event, then absorb it."""
+        self.judge(prediction, x, y, t)
+        self.absorb(prediction, x, y, t)
 
     @property
     @abstractmethod

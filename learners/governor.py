@@ -25,6 +25,8 @@ LEAST_BLOCKS = 2 * SMOOTHING
 SLACK, BAR = 0.5, 15.0
 """Of the sum that sounds a drift: standard deviations that are let pass, and what is too many."""
 CLIP = 4.0
+LEAST_SPREAD, LEAST_RISE = 0.1, 0.05
+"""Of canary losses and of their means, as shares of the mean: what is less is no drift."""
 MOST_WAIT = 8
 """A probe that failed makes the next wait twice as long, up to this many times the first wait."""
 SURE = 4.0
@@ -166,7 +168,7 @@ class Governor(Stateful):
     def _leaps(self, loss: float) -> bool:
         """Add a canary's deviation to the sum; return whether it is too much for chance."""
         count, mean, squares, _ = self.reference
-        spread = max(math.sqrt(squares / max(count, 1.0)), 0.01 * abs(mean), 1e-12)
+        spread = max(math.sqrt(squares / max(count, 1.0)), LEAST_SPREAD * abs(mean), 1e-12)
         step = min((loss - mean) / spread, CLIP) - SLACK
         self.reference[DRIFT] = max(self.reference[DRIFT] + step, 0.0)
         return bool(self.reference[DRIFT] > BAR)
@@ -249,7 +251,9 @@ class Governor(Stateful):
             self._refer(self.blocks[:blocks, CANARY].sum(axis=0))
             return Act.NOTHING
         mean, error2 = _mean(self.blocks[:, CANARY].sum(axis=0))
-        if mean - self.reference[MEAN] > self.resume * math.sqrt(error2 + self._reference_error2()):
+        before = float(self.reference[MEAN])
+        error = math.sqrt(error2 + self._reference_error2())
+        if mean - before > max(self.resume * error, LEAST_RISE * abs(before)):
             self._resume()
         elif self.probe_blocks and blocks >= self.counts[WAIT]:
             self.counts[PROBES] += 1

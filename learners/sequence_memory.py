@@ -275,6 +275,12 @@ class SequenceMemory(Learner):
         self._feature = name
         return self._prediction(name, score, expected, s.forecast.tolist())
 
+    def follow_one(self, x: Features, t: float | None = None) -> None:
+        """Move on in the sequence; what is forecast sees a missing value. Raises as `predict`."""
+        name = self._feature or _only_number(x)
+        value = _value(x, name)
+        self._follow_entry(*self._arrays(), value, _time(t))
+
     def _step(self, value: float, t: float) -> float:
         """Learn from one event and return its score, taking more memory when it is needed."""
         score = self._step_entry(*self._arrays(), value, t)
@@ -289,6 +295,10 @@ class SequenceMemory(Learner):
     @cached_property
     def _look_entry(self) -> Callable[..., float]:
         return entry(kernels.sequence_look, *self._arrays(), NAN, NAN)
+
+    @cached_property
+    def _follow_entry(self) -> Callable[..., float]:
+        return entry(kernels.sequence_follow, *self._arrays(), NAN, NAN)
 
     @cached_property
     def _step_entry(self) -> Callable[..., float]:

@@ -207,6 +207,7 @@ def _add_streams(commands: Commands) -> None:
         ("list", "list every stream"),
         ("create", "make a stream, or change one's threshold, title or policies"),
         ("show", "show a stream's spec and status"),
+        ("learning", "have a stream learn, pause, or do as its governor says"),
         ("delete", "delete a stream and all that is kept of it"),
     ):
         action = actions.add_parser(name, help=said, description=f"{said.capitalize()}.")
@@ -214,6 +215,8 @@ def _add_streams(commands: Commands) -> None:
             action.add_argument("name", metavar="NAME", help="the stream's name")
         if name == "create":
             _add_spec(action)
+        if name == "learning":
+            action.add_argument("state", choices=("learning", "paused", "auto"), metavar="STATE")
         _add_url(action)
         action.add_argument("--json", action="store_true", help="JSON also on a terminal")
 

@@ -104,6 +104,11 @@ class Client:
         """Return a stream's offset, digest, what it is doing, and its signals."""
         return self._json("GET", _of(name, "/state"))
 
+    def put_learning(self, name: str, state: Literal["learning", "paused", "auto"]) -> Json:
+        """Have a stream learn, pause, or do as its governor says; return offset and digest."""
+        body = json.dumps({"state": state}).encode()
+        return self._json("PUT", _of(name, "/learning"), body)
+
     def quality(self, name: str) -> Json:
         """Return prequential quality: each prediction judged before its event was learned from."""
         return self._json("GET", _of(name, "/metrics"))

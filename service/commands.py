@@ -78,7 +78,7 @@ def _said(item: Mapping[str, Any]) -> str:
 
 
 def streams(arguments: argparse.Namespace) -> int:
-    """List, create, show or delete streams."""
+    """List, create, show or delete streams, or say whether one learns."""
     from service.client import Client
 
     with Client(arguments.url) as client:
@@ -89,6 +89,8 @@ def streams(arguments: argparse.Namespace) -> int:
                 found = [client.create_stream(arguments.name, read_spec(arguments.spec))]
             case "show":
                 found = [client.stream(arguments.name)]
+            case "learning":
+                found = [client.put_learning(arguments.name, arguments.state)]
             case _:
                 client.delete_stream(arguments.name)
                 print(f"deleted {arguments.name}", file=sys.stderr)

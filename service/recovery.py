@@ -232,6 +232,8 @@ def repeat_command(stream: Stream, command: Command) -> None:
             stream.configure(StreamSpec.model_validate_json(to_json(command.spec)))
     elif command.command == "resume":
         stream.resume()
+    elif command.command == "learning":
+        stream.ask(command.state or "auto")
 
 
 def repeat(stream: Stream, record: Record, entries: int, passed_over: Set[Place]) -> None:

@@ -104,9 +104,10 @@ class EventsFrame(Wire):
 class Command(Wire):
     """A change to a stream that is not an event; it takes its place in the log."""
 
-    command: Literal["restore", "configure", "resume", "snapshot", "revive"]
+    command: Literal["restore", "configure", "resume", "snapshot", "revive", "learning"]
     snapshot: int | None = None
     spec: dict[str, Any] | None = None
+    state: Literal["learning", "paused", "auto"] | None = None
 
 
 class Damaged:
@@ -146,6 +147,62 @@ class LabelPolicy(Wire):
     )
 
 
+class PausePolicy(Wire):
+    """When learning pauses by itself, told by labels that are never learned from."""
+
+    canary_every: int = Field(
+        default=10, ge=2, le=1_000, description="One label in so many is a canary's."
+    )
+    block_losses: int = Field(
+        default=1_000, ge=20, le=10_000_000, description="Labels between two decisions."
+    )
+    rise: float = Field(
+        default=2.5,
+        gt=0,
+        le=100,
+        description="Standard errors by which canaries must have got worse than the rest.",
+    )
+    resume: float = Field(
+        default=4.0, gt=0, le=100, description="Standard errors of a rise that ends a pause."
+    )
+    probe_blocks: int = Field(
+        default=20, ge=0, le=1_000_000, description="Paused blocks before a probe; 0: none."
+    )
+    correlation: float = Field(
+        default=0.5, ge=0, lt=1, description="Above which rules fire for one cause."
+    )
+    watch: Literal["label", "score"] = Field(
+        default="label", description="What the loss is: of the label, or the learner's own score."
+    )
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters of the governor."""
+        return self.model_dump(exclude={"watch"})
+
+
+class HoldPolicy(Wire):
+    """How long what comes during an incident is kept from becoming normal."""
+
+    limit_seconds: float = Field(
+        default=259_200.0, gt=0, le=1e9, description="At most, in the events' own time."
+    )
+    limit_events: int = Field(default=10_000, ge=1, le=1_000_000_000, description="At most.")
+    release_events: int = Field(
+        default=12, ge=1, le=1_000_000, description="Events in a row without anomaly that end it."
+    )
+
+
+class GovernorPolicy(Wire):
+    """What keeps a stream from learning; by default nothing but a request."""
+
+    pause: PausePolicy | None = Field(
+        default=None, description="Pause when learning harms; `{}` is by default."
+    )
+    hold: HoldPolicy | None = Field(
+        default=None, description="Hold while the stream is anomalous; `{}` is by default."
+    )
+
+
 class StreamSpec(Wire):
     """What a stream is: its learner, the indicators over it, and when a score is an anomaly."""
 
@@ -168,6 +225,10 @@ class StreamSpec(Wire):
     calibrate: bool = Field(
         default=False,
         description="Whether probabilities are brought, label by label, to what comes true.",
+    )
+
+    governor: GovernorPolicy | None = Field(
+        default=None, description="When it does not learn. Absent: it always does."
     )
 
     model_config = ConfigDict(

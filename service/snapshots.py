@@ -32,6 +32,7 @@ def snapshot(stream: Stream) -> bytes:
         "offset": stream.offset,
         "digest": stream.digest.hex(),
         "learning": stream.learning,
+        "asked": stream.tutor.asked,
         "standing": stream.standing.get_state(),
         **_calibration(stream),
         "numpy": np.__version__,
@@ -43,6 +44,7 @@ def snapshot(stream: Stream) -> bytes:
     arrays |= {f"stream/{name}": array for name, array in stream.seen.get_state().items()}
     if stream.pending is not None:
         arrays |= {f"labels/{name}": array for name, array in stream.pending.get_state().items()}
+    arrays |= {f"tutor/{name}": array for name, array in stream.tutor.get_state().items()}
     arrays["quality/state"] = np.frombuffer(stream.quality.get_state(), np.uint8)
     return container.pack(header, arrays)
 
@@ -78,12 +80,14 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
     for i, indicator in enumerate(stream.indicators):
         indicator.set_state(parts.pop(f"indicator{i}", {}))
     seen, quality = parts.pop("stream", {}), parts.pop("quality", {})
-    labels = parts.pop("labels", {})
+    labels, tutor = parts.pop("labels", {}), parts.pop("tutor", {})
     if parts:
         raise StateError(f"arrays: got {sorted(parts)} besides what the stream has")
     standing = Standing()
     standing.set_state(header["standing"])
     stream.learning = header["learning"]
+    # A snapshot from before there was a governor asks for nothing.
+    stream.tutor.set_state(stream.spec, header.get("asked", "auto"), tutor)
     if whole:
         stream.offset = int(header["offset"])
         stream.digest = bytes.fromhex(header["digest"])
@@ -133,6 +137,8 @@ def _check(stream: Stream, header: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: got {header[name]!r}, expected {want}")
     if header["learning"] not in ("warming", "learning", "paused", "quarantined"):
         raise ValueError(f"learning: got {header['learning']!r}")
+    if header.get("asked", "auto") not in ("learning", "paused", "auto"):
+        raise ValueError(f"asked: got {header['asked']!r}")
     offset = header["offset"]
     if type(offset) is not int or not 0 <= offset <= 2**53:
         raise ValueError(f"offset: got {str(offset)[:40]}, expected 0 to 2**53")

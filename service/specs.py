@@ -66,6 +66,8 @@ def estimate_bytes(spec: StreamSpec) -> int:
     ring = 16 * spec.duplicates_remembered + 120 * spec.duplicates_remembered
     parts = sum(catalog.memory_bytes(part) for part in (spec.learner, *spec.indicators))
     policy = label_policy(spec, catalog.learns_labels(spec.learner))
+    if spec.governor is not None and spec.governor.pause is not None:
+        parts += catalog.memory_bytes(spec.learner)  # Its best weights.
     return ring + parts + (0 if policy is None else ring + policy.pending_bytes)
 
 
@@ -83,6 +85,8 @@ def meaning(spec: StreamSpec) -> bytes:
         passed_over.add("labels")
     if not spec.calibrate:
         passed_over.add("calibrate")
+    if spec.governor is None:
+        passed_over.add("governor")
     return to_json(spec.model_dump(mode="json", exclude=passed_over))
 
 

@@ -7,7 +7,7 @@ service, in a replay after a crash, or in `synaptide score`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from service.quality import Quality
 from service.schemas import Damaged, Event, Label, StreamSpec
 from service.specs import label_policy, meaning, same_learner
 from service.standing import LATEST, Standing, iso, shown
+from service.tutor import Asked, Tutor
 
 BARE_BYTES = 30_000
 """What the objects of a stream take beside arrays."""
@@ -84,10 +85,11 @@ class Stream:
         self.seen = DuplicateRing(spec.duplicates_remembered)
         self.pending = self._pending_under(spec)
         self.calibration = Temperature() if spec.calibrate else None
+        self.tutor = Tutor(spec)
         self._scorers = [each for each in self.indicators if isinstance(each, Scorer)]
-        self._detectors = [
-            each for each in self.indicators if type(each).drifts is not Indicator.drifts
-        ]
+        self._others = [each for each in self.indicators if not isinstance(each, Scorer)]
+        self._detectors = _overriding("drifts", self._others)
+        self._withholding = _overriding("withholds", self._others)
 
     @property
     def keeps_state(self) -> bool:
@@ -98,6 +100,7 @@ class Stream:
         """Return about how many bytes the stream holds in memory."""
         parts: tuple[Learner | Indicator, ...] = (self.learner, *self.indicators)
         rings = self.seen.held_bytes() + (self.pending.held_bytes() if self.pending else 0)
+        rings += self.tutor.held_bytes()
         return BARE_BYTES + rings + sum(part.held_bytes() for part in parts)
 
     def _pending_under(self, spec: StreamSpec) -> Pending | None:
@@ -136,6 +139,8 @@ class Stream:
             return _SILENT
         if late:
             return self._calibrated(self.learner.predict(event.x, t))
+        if self.tutor.looks_first:
+            return self._look_first(event.x, event.y, t)
         prediction = self._calibrated(self._learn(event.x, event.y, t))
         for indicator in self.indicators:
             indicator.update(prediction, event.x, event.y, t)
@@ -144,21 +149,60 @@ class Stream:
     def _calibrated(self, prediction: Prediction) -> Prediction:
         return prediction if self.calibration is None else self.calibration.apply(prediction)
 
+    def _look_first(self, x: Features, y: Target, t: float) -> Prediction:
+        """Judge an event, then learn from it unless it is held; what is held leaves no mark."""
+        prediction = self._calibrated(self.learner.predict(x, t))
+        for scorer in self._scorers:
+            scorer.judge(prediction, x, y, t, self.tutor.holding)
+        score, warming = self._score(prediction)
+        if self.tutor.holds(not warming and self._is_strange(score), t):
+            self.learner.follow_one(x, t)
+        else:
+            self._learn(x, y, t, prediction)
+            for scorer in self._scorers:
+                scorer.absorb(prediction, x, y, t)
+        for indicator in self._others:
+            indicator.update(prediction, x, y, t)
+        return prediction
+
+    # What the learner is taught comes through the next two, and nowhere else.
+
     def _learn(
-        self, x: Features, y: Target, t: float, foreseen: Prediction | None = None
+        self, x: Features, y: Target, t: float, made: Prediction | None = None
     ) -> Prediction:
-        """Have the learner take an event, or the label of one whose prediction is given.
+        """Have the learner take an event; `made` is its prediction, if there is one already.
 
-        Whatever a learner learns comes through here. Raises `InvalidEvent` before it changed.
+        Raises `InvalidEvent` before the learner changed.
         """
-        if foreseen is None:
-            return self.learner.step_one(x, y, t)
-        if y is not None:
-            self.learner.learn_label(x, y, t)
-        return foreseen
+        taught = None if y is None or self._withheld() else y
+        if self.tutor.skips:
+            made = made or self.learner.predict(x, t)
+            self.learner.follow_one(x, t)
+        elif made is None:
+            made = self.learner.step_one(x, taught, t)
+        else:
+            self.learner.learn_one(x, taught, t)
+        self.tutor.took(self.learner, made, y)
+        return made
 
-    def _score(self, raw: float | None, prediction: Prediction) -> tuple[float | None, Learning]:
-        """Return the score on the common scale and what the stream is doing."""
+    def _learn_label(self, x: Features, y: float | str, t: float, foreseen: Prediction) -> bool:
+        """Have the learner take the label of an earlier event; return whether it learned from it.
+
+        Raises `InvalidEvent` before the learner changed.
+        """
+        learns = self.learner.learns_labels and not (self.tutor.skips or self._withheld())
+        if learns:
+            self.learner.learn_label(x, y, t)
+        self.tutor.took(self.learner, foreseen, y)
+        return learns
+
+    def _withheld(self) -> bool:
+        """Whether the label at hand is a canary's."""
+        return self.tutor.withholds or any(each.withholds for each in self._withholding)
+
+    def _score(self, prediction: Prediction) -> tuple[float | None, bool]:
+        """Return the score on the common scale, and whether there is too little to judge it by."""
+        raw = _finite(prediction.score)
         if self._scorers:
             said = [each.value() for each in self._scorers if each.fresh]
             score = max((value for value in said if value is not None), default=None)
@@ -167,21 +211,21 @@ class Stream:
             score = None if raw is None else min(max(raw, 0.0), 1.0)
             warming = raw is None and self.learning == "warming"
         # Who tells labels apart may never have a score, and has no need to wait for one.
-        warming = warming and prediction.label is None
-        return score, "warming" if warming else "learning"
+        return score, warming and prediction.label is None
+
+    def _is_strange(self, score: float | None) -> bool:
+        return score is not None and score >= self.spec.threshold
 
     def _seal(
         self, event: Event, t: float, received_at: float, late: bool, prediction: Prediction
     ) -> Reply:
-        raw = prediction.score
-        if raw is not None and not math.isfinite(raw):
-            raw = None
+        raw = _finite(prediction.score)
         score: float | None = None
+        warming, paused_by = self.learning == "warming", self.tutor.paused_by
         if self.learning != "quarantined" and not late:
-            score, self.learning = self._score(raw, prediction)
-        is_anomaly = (
-            score is not None and self.learning != "warming" and score >= self.spec.threshold
-        )
+            score, warming = self._score(prediction)
+            self.learning = "paused" if paused_by else "warming" if warming else "learning"
+        is_anomaly = not warming and self._is_strange(score)
         self.offset = offset = self.offset + 1
         if event.id is not None:
             self.seen.add(event.id, offset)
@@ -196,6 +240,8 @@ class Stream:
             "learning": self.learning,
             "x": event.x,
         }
+        if self.learning == "paused":
+            result["paused_by"] = paused_by
         if event.y is not None:
             result["y"] = event.y
         if prediction is not _SILENT:
@@ -225,6 +271,7 @@ class Stream:
         drifts = [drift for each in self._detectors for drift in each.drifts()]
         if drifts:
             result["drift"] = [shown(drift) for drift in drifts]
+            self.tutor.drifted()
             self.standing.note(drifts, event_id, offset, t)
 
     def _judge(
@@ -294,13 +341,13 @@ class Stream:
         event, learned = waiting.foreseen(), self.learning != "quarantined"
         prediction = event.as_predicted()
         if learned:
-            self._learn(event.x, label.y, waiting.t, prediction)
+            learned = self._learn_label(event.x, label.y, waiting.t, prediction)
         self.pending.take(label.event_id, label.y, received_at)
         result: dict[str, Any] = {"event_id": label.event_id, "offset": event.offset, "y": label.y}
         if prediction.label is not None:
             result["prediction"] = prediction.label
-        result["learned"] = learned and self.learner.learns_labels
-        if learned:
+        result["learned"] = learned
+        if self.learning != "quarantined":
             for indicator in self.indicators:
                 indicator.update_label(prediction, event.x, label.y, waiting.t)
             if self._detectors:
@@ -329,6 +376,7 @@ class Stream:
             self.calibration = None
         elif self.calibration is None:
             self.calibration = Temperature()
+        self.tutor = self.tutor.under(spec)
         self.spec = spec
         self.seal(b"configure" + meaning(spec))
 
@@ -337,8 +385,17 @@ class Stream:
         self.learning = "quarantined"
         self.seal(b"quarantine" + entry.to_json())
 
+    def ask(self, state: Asked) -> None:
+        """Learn, pause, or leave it to the governor; what was quarantined learns again."""
+        self.tutor.ask(state)
+        if state != "paused":
+            self.learning = "warming"
+        elif self.learning != "quarantined":
+            self.learning = "paused"
+        self.seal(b"learning " + state.encode())
+
     def resume(self) -> None:
-        """Learn again."""
+        """Learn again after a quarantine, as logs from before `ask` have it."""
         self.learning = "warming"
         self.seal(b"resume")
 
@@ -352,6 +409,7 @@ class Stream:
         """Return what a person would ask about the stream, cheaply."""
         return {
             "learning": self.learning,
+            "governor": self.tutor.report(),
             **self.standing.report(),
             "labeled": self.quality.labeled,
             "quality": self.quality.report(),
@@ -371,7 +429,16 @@ class Stream:
                 signals |= part.signals()
         if self.calibration is not None:
             signals["temperature"] = self.calibration.temperature
-        return signals
+        return signals | self.tutor.signals()
+
+
+def _overriding(name: str, indicators: Sequence[Indicator]) -> list[Indicator]:
+    default = getattr(Indicator, name)
+    return [each for each in indicators if getattr(type(each), name) is not default]
+
+
+def _finite(score: float | None) -> float | None:
+    return score if score is not None and math.isfinite(score) else None
 
 
 def _describe(result: dict[str, Any], prediction: Prediction) -> None:

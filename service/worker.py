@@ -336,6 +336,8 @@ class Worker:
                 work.spec = spec.to_json()
             elif command.command == "resume":
                 work.live.stream.resume()
+            elif command.command == "learning":
+                work.live.stream.ask(command.state or "auto")
         except SynaptideError as error:
             return to_json({"status": error.status} | error.problem())
         except ValueError as error:

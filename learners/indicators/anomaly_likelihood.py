@@ -69,6 +69,7 @@ class AnomalyLikelihood(Scorer):
         self.averaging = averaging
         self.watch = check_watch(watch)
         self._fresh = False
+        self._metric_judged = 0.0
         arrays = allocate(_layout(history))
         self.scores, self.metric_values = arrays["scores"], arrays["metric_values"]
         self.counts, self.state = arrays["counts"], arrays["state"]
@@ -85,21 +86,40 @@ class AnomalyLikelihood(Scorer):
     def update(
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
-        """Take in one event; one without what is watched changes nothing."""
+        """Take in one event, in one pass; one without what is watched changes nothing."""
+        score = self._score(prediction, x, y)
+        if score is not None:
+            kernels.likelihood_update(*self._arrays(), score, self._metric(x))
+
+    def judge(
+        self,
+        prediction: Prediction,
+        x: Features,
+        y: Target = None,
+        t: float | None = None,
+        holding: bool = False,
+    ) -> None:
+        """Judge one event, which then counts in means but in no fit."""
+        score = self._score(prediction, x, y)
+        self._metric_judged = self._metric(x)
+        if score is not None:
+            kernels.likelihood_judge(*self._arrays(), score, holding)
+
+    def absorb(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Have the event that was judged last count in fits."""
+        if self._fresh:
+            kernels.likelihood_absorb(self.metric_values, self.counts, self._metric_judged)
+
+    def _arrays(self) -> tuple[Any, Any, Any, Any, Any]:
+        return self.scores, self.metric_values, self.counts, self.state, self._settings
+
+    def _score(self, prediction: Prediction, x: Features, y: Target) -> float | None:
         # Without the detour for the score, which is what nearly everyone watches.
         score = prediction.score if self.watch == "score" else watched(self.watch, prediction, x, y)
         self._fresh = score is not None
-        if score is None:
-            return
-        kernels.likelihood_update(
-            self.scores,
-            self.metric_values,
-            self.counts,
-            self.state,
-            self._settings,
-            min(max(score, -LARGEST_SCORE), LARGEST_SCORE),
-            self._metric(x),
-        )
+        return None if score is None else min(max(score, -LARGEST_SCORE), LARGEST_SCORE)
 
     def value(self) -> float:
         """Return the log likelihood of the last score, in [0, 1]."""
@@ -127,8 +147,9 @@ class AnomalyLikelihood(Scorer):
         """Replace the state, or raise `StateError` and leave it untouched."""
         check_arrays(arrays, {name: getattr(self, name) for name in self._state})
         check_range("counts", arrays["counts"], 0, 2**62)
-        for name in ("scores", "metric_values"):
-            check_range(name, arrays[name], -LARGEST_SCORE, LARGEST_SCORE)
+        values = arrays["metric_values"]
+        check_range("scores", arrays["scores"], -LARGEST_SCORE, LARGEST_SCORE)
+        check_range("metric_values", values[~np.isnan(values)], -LARGEST_SCORE, LARGEST_SCORE)
         state = arrays["state"]
         check_range("state", state[kernels.MEAN], -LARGEST_MEAN, LARGEST_MEAN)
         check_range("state", state[kernels.VARIANCE], kernels.VARIANCE_FLOOR, LARGEST_VARIANCE)

@@ -98,7 +98,16 @@ class EarlyStopping(Indicator):
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
         """Take in one event; one without a loss changes nothing."""
-        loss = loss_of(prediction, y) if self.watch == "label" else prediction.score
+        self._take(loss_of(prediction, y) if self.watch == "label" else prediction.score)
+
+    def update_label(
+        self, prediction: Prediction, x: Features, y: float | str, t: float | None = None
+    ) -> None:
+        """Take in a label that came late."""
+        if self.watch == "label":
+            self._take(loss_of(prediction, y))
+
+    def _take(self, loss: float | None) -> None:
         if loss is None or loss != loss:
             return
         row = self.sums[CANARY if self._canary() else TRAINING]

@@ -119,24 +119,49 @@ class Novelty(Scorer):
         self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
     ) -> None:
         """Judge the numbers of one event and the learner's score, then take them in."""
+        self._read(x)
+        self._step(prediction, t, kernels.JUDGE | kernels.ABSORB)
+
+    def judge(
+        self,
+        prediction: Prediction,
+        x: Features,
+        y: Target = None,
+        t: float | None = None,
+        holding: bool = False,
+    ) -> None:
+        """Judge the numbers of one event and the learner's score."""
+        self._read(x)
+        self._step(prediction, t, kernels.JUDGE | (kernels.HOLDING if holding else 0))
+
+    def absorb(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Take in the event that was judged last."""
+        self._step(prediction, t, kernels.ABSORB)
+
+    def _read(self, x: Features) -> None:
         places, values = self._places.of, self._novelty.values
         for name, value in x.items():
             if name not in places and value is not None and not isinstance(value, str):
                 self._places.take(name)
         for name, i in places.items():
             values[i] = number_or_nan(x.get(name))
+
+    def _step(self, prediction: Prediction, t: float | None, does: int) -> None:
         self._step_entry(
             self._novelty,
-            len(places),
+            len(self._places),
             math.nan if t is None else float(t),
             number_or_nan(prediction.score),
+            does,
         )
         self._fresh = True
         self._warming = self._warming and self._few()
 
     @cached_property
     def _step_entry(self) -> Callable[..., None]:
-        return entry(kernels.novelty_step, self._novelty, 0, math.nan, math.nan)
+        return entry(kernels.novelty_step, self._novelty, 0, math.nan, math.nan, 0)
 
     def value(self) -> float | None:
         """Return how strange the latest event was, in [0, 1], or `None` while warming."""

@@ -69,19 +69,30 @@ class ValueRange(Scorer):
         """Return the bytes of a range for each feature, and of the names."""
         return layout_bytes(_layout(params.get("max_features", 64))) + LONGEST_NAMES
 
-    def update(
-        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    def judge(
+        self,
+        prediction: Prediction,
+        x: Features,
+        y: Target = None,
+        t: float | None = None,
+        holding: bool = False,
     ) -> None:
-        """Judge the numbers of one event, then take them in."""
+        """Say how far outside of their ranges the numbers of one event are."""
         places = self._places.of
         for name, value in x.items():
             if name not in places and value is not None and not isinstance(value, str):
                 self._places.take(name)
         for name, i in places.items():
             self._values[i] = number_or_nan(x.get(name))
-        self._last[0] = kernels.range_step(
+        self._last[0] = kernels.range_judge(
             self._ranges, self._seen, self._values, len(places), self.min_samples, self.margin
         )
+
+    def absorb(
+        self, prediction: Prediction, x: Features, y: Target = None, t: float | None = None
+    ) -> None:
+        """Widen the ranges by the event that was judged last."""
+        kernels.range_absorb(self._ranges, self._seen, self._values, len(self._places))
 
     def value(self) -> float | None:
         """Return how far outside the latest event was, or `None` if it could not be judged."""

@@ -28,23 +28,28 @@ def fit(
     averaging: int,
     state: NDArray[np.float64],
 ) -> None:
-    """Fit a normal distribution to the trailing means of the scores in the ring."""
+    """Fit a normal distribution to the trailing means of the scores in the ring.
+
+    A score whose value is NaN was not absorbed: it counts in means alone. Where these are more
+    than half, the distribution stays as it is.
+    """
     room = scores.shape[0]
     n = min(events, room)
     skip = min(n, max(0, learning_period - max(0, events - room)))
-    state[MEAN], state[VARIANCE] = NULL_MEAN, NULL_VARIANCE
     if skip >= n:
+        state[MEAN], state[VARIANCE] = NULL_MEAN, NULL_VARIANCE
         return
     first = events - n
     value_mean = value_m2 = score_mean = score_m2 = window = 0.0
+    count = 0
     for i in range(n):
         window += scores[(first + i) % room]
         if i >= averaging:
             window -= scores[(first + i - averaging) % room]
-        if i < skip:
-            continue
-        count = i - skip + 1
         value = values[(first + i) % room]
+        if i < skip or math.isnan(value):
+            continue
+        count += 1
         step = value - value_mean
         value_mean += step / count
         value_m2 += step * (value - value_mean)
@@ -52,10 +57,13 @@ def fit(
         step = average - score_mean
         score_mean += step / count
         score_m2 += step * (average - score_mean)
-    if value_m2 / (n - skip) < FLAT_VARIANCE:
+    if 2 * count < n - skip:
+        return
+    state[MEAN], state[VARIANCE] = NULL_MEAN, NULL_VARIANCE
+    if value_m2 / count < FLAT_VARIANCE:
         return
     state[MEAN] = max(score_mean, MEAN_FLOOR)
-    state[VARIANCE] = max(score_m2 / (n - skip), VARIANCE_FLOOR)
+    state[VARIANCE] = max(score_m2 / count, VARIANCE_FLOOR)
 
 
 @njit
@@ -66,19 +74,20 @@ def tail_probability(x: float, mean: float, variance: float) -> float:
 
 
 @njit
-def likelihood_update(
+def likelihood_judge(
     scores: NDArray[np.float64],
     values: NDArray[np.float64],
     counts: NDArray[np.int64],
     state: NDArray[np.float64],
     settings: NDArray[np.int64],
     score: float,
-    value: float,
+    holding: bool,
 ) -> None:
-    """Take in one score; state[VALUE] becomes the likelihood on the log scale.
+    """Take a score into the trailing mean; state[VALUE] becomes the likelihood on the log scale.
 
-    `settings` holds learning_period, estimation_samples, reestimation_period and averaging;
-    `counts` the events so far. The distribution lags by one event, as in the source.
+    `holding` tells not to quiet one extreme value after another. `settings` holds learning_period,
+    estimation_samples, reestimation_period and averaging; `counts` the events so
+    far. The distribution lags by one event, as in the source.
     """
     room = scores.shape[0]
     events = counts[0]
@@ -93,10 +102,32 @@ def likelihood_update(
             total += scores[(events - n) % room]
             n += 1
         raw = tail_probability(total / n, state[MEAN], state[VARIANCE])
-        tail = YELLOW if raw <= RED and state[LAST_TAIL] <= RED else raw
+        quiet = raw <= RED and state[LAST_TAIL] <= RED and not holding
+        tail = YELLOW if quiet else raw
         state[LAST_TAIL] = raw
     scores[events % room] = score
-    values[events % room] = value
+    values[events % room] = math.nan
     counts[0] = events + 1
     likelihood = 1.0 - tail
     state[VALUE] = math.log(1.0000000001 - likelihood) / LOG_SCALE
+
+
+@njit
+def likelihood_absorb(values: NDArray[np.float64], counts: NDArray[np.int64], value: float) -> None:
+    """Have the score judged last count in fits."""
+    values[(counts[0] - 1) % values.shape[0]] = value
+
+
+@njit
+def likelihood_update(
+    scores: NDArray[np.float64],
+    values: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    state: NDArray[np.float64],
+    settings: NDArray[np.int64],
+    score: float,
+    value: float,
+) -> None:
+    """Judge one score, then absorb it."""
+    likelihood_judge(scores, values, counts, state, settings, score, False)
+    likelihood_absorb(values, counts, value)

@@ -24,6 +24,8 @@ FADE = 0.3
 MOST_DECADES = 1e6
 LN_10 = math.log(10.0)
 
+# what a step does
+JUDGE, ABSORB, HOLDING = 1, 2, 4
 # counts
 EVENTS, SCORES = 0, 1
 # said: decades of each view of the strangest feature, of the score, of them all, and what is left
@@ -116,72 +118,110 @@ def keep_largest(largest: NDArray[np.float64], count: int, x: float) -> None:
 
 
 @njit
-def judge(largest: NDArray[np.float64], seen: int, settings: NDArray[np.int64], x: float) -> float:
-    """Return the decades of `x` after `seen` others, then keep it among the largest."""
+def weigh(
+    largest: NDArray[np.float64], seen: int, settings: NDArray[np.int64], x: float, does: int
+) -> float:
+    """Return the decades of `x` after `seen` others; keep it among the largest."""
     learning_period, min_samples = settings[0], settings[1]
     count = seen - learning_period
-    found = decades(largest, count, x) if seen >= min_samples else 0.0
-    if count >= 0:
+    found = 0.0
+    if does & JUDGE and seen >= min_samples:
+        found = decades(largest, count, x)
+    if does & ABSORB and count >= 0:
         keep_largest(largest, count, x)
     return found
 
 
 @njit
-def look_at(n: Novelty, f: int, view: int, number: float) -> float:
-    """Return how far from all before it a number of one view is, in decades; then keep it."""
+def look_at(n: Novelty, f: int, view: int, number: float, does: int) -> float:
+    """Return how far from all before it a number of one view is, in decades; keep it."""
     row = n.representatives[f, view]
+    seen = n.seen[f, view] - (does == ABSORB)
     distance = nearest(row, n.held[f, view], number)
-    found = judge(n.largest[f, view], n.seen[f, view], n.settings, distance)
-    if distance > 0.0 or n.held[f, view] == 0:
+    found = weigh(n.largest[f, view], seen, n.settings, distance, does)
+    if does & ABSORB and (distance > 0.0 or n.held[f, view] == 0):
         n.held[f, view] = represent(row, n.held[f, view], number)
-    n.seen[f, view] += 1
+    n.seen[f, view] = seen + 1
     return found
 
 
 @njit
-def from_profile(profile: NDArray[np.float64], value: float, t: float) -> float:
+def from_profile(profile: NDArray[np.float64], value: float, t: float, does: int) -> float:
     """Return the distance from the usual value at this time of day, which then follows."""
     bin_ = min(int((t % 86400.0) / SECONDS_A_BIN), BINS - 1)
-    if math.isnan(profile[bin_]):
-        profile[bin_] = value
-    deviation = value - profile[bin_]
-    profile[bin_] += PROFILE_RATE * deviation
-    return deviation  # type: ignore[no-any-return]
+    usual = value if math.isnan(profile[bin_]) else profile[bin_]
+    deviation = value - usual
+    if does & ABSORB:
+        profile[bin_] = usual + PROFILE_RATE * deviation
+    return deviation
 
 
 @njit
-def novelty_step(n: Novelty, features: int, t: float, score: float) -> None:
-    """Take in one event; what is to be said of it is left in `said`."""
-    n.said[:] = 0.0
-    strangest = 0.0
+def look_at_all(n: Novelty, f: int, value: float, t: float, does: int) -> None:
+    """Look at all views of a number; what they say replaces what less strange features said."""
+    seen = n.seen[f, VALUE] - (does == ABSORB)
+    if does & JUDGE:
+        n.recent[f, seen % RECENT] = value
+    m = min(seen + 1, RECENT)
+    total = 0.0
+    for i in range(m):
+        total += n.recent[f, i]
+    one = look_at(n, f, VALUE, value, does)
+    two = look_at(n, f, AVERAGE, total / m, does)
+    three = 0.0
+    if not math.isnan(t):
+        three = look_at(n, f, DAILY, from_profile(n.profile[f], value, t, does), does)
+    if does & HOLDING and one + three == 0.0:
+        two = 0.0
+    if does & JUDGE and one + two + three > n.said[TOTAL]:
+        n.said[VALUE], n.said[AVERAGE], n.said[DAILY] = one, two, three
+        n.said[TOTAL] = one + two + three
+
+
+@njit
+def novelty_step(n: Novelty, features: int, t: float, score: float, does: int) -> None:
+    """Judge one event, or absorb the one judged last, or both, as `does` has it.
+
+    What is to be said of it is left in `said`. Judging moves on the last values and scores, and
+    counts them; absorbing changes what distances are measured from and how they are weighed. While
+    HOLDING no event is quieted by those before it, and a mean counts only as long as what is
+    latest in it is strange too, for it stays strange after.
+    """
+    if does & JUDGE:
+        n.said[:] = 0.0
     for f in range(features):
-        value = n.values[f]
-        if math.isnan(value):
-            continue
-        n.recent[f, n.seen[f, VALUE] % RECENT] = value
-        m = min(n.seen[f, VALUE] + 1, RECENT)
-        total = 0.0
-        for i in range(m):
-            total += n.recent[f, i]
-        one = look_at(n, f, VALUE, value)
-        two = look_at(n, f, AVERAGE, total / m)
-        three = 0.0
-        if not math.isnan(t):
-            three = look_at(n, f, DAILY, from_profile(n.profile[f], value, t))
-        if one + two + three > strangest:
-            strangest = one + two + three
-            n.said[VALUE], n.said[AVERAGE], n.said[DAILY] = one, two, three
+        if not math.isnan(n.values[f]):
+            look_at_all(n, f, n.values[f], t, does)
     if not math.isnan(score):
-        seen, room = n.counts[SCORES], n.scores.shape[0]
-        n.scores[seen % room] = score
+        seen, room = n.counts[SCORES] - (does == ABSORB), n.scores.shape[0]
+        if does & JUDGE:
+            n.scores[seen % room] = score
         m = min(seen + 1, room)
         total = 0.0
         for i in range(m):
             total += n.scores[i]
-        n.said[SCORE] = judge(n.score_largest, seen, n.settings, total / m)
-        n.counts[SCORES] += 1
-    n.said[TOTAL] = strangest + n.said[SCORE]
-    n.said[NEWS] = news(n.evidence, n.counts, n.said[TOTAL])
+        found = weigh(n.score_largest, seen, n.settings, total / m, does)
+        if does & HOLDING and not is_lately_high(n, seen):
+            found = 0.0
+        n.counts[SCORES] = seen + 1
+        if does & JUDGE:
+            n.said[SCORE] = found
+            n.said[TOTAL] += found
+    if does & JUDGE:
+        n.said[NEWS] = news(n.evidence, n.counts, n.said[TOTAL])
+        if does & HOLDING:
+            n.said[NEWS] = n.said[TOTAL]
+
+
+@njit
+def is_lately_high(n: Novelty, seen: int) -> bool:
+    """Return whether the mean of the last scores is beyond the k-th largest mean there was."""
+    room = n.scores.shape[0]
+    m = min(RECENT, seen + 1, room)
+    total = 0.0
+    for i in range(m):
+        total += n.scores[(seen - i) % room]
+    return total / m > n.score_largest[n.score_largest.shape[0] - 1]  # type: ignore[no-any-return]
 
 
 @njit

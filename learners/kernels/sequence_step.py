@@ -174,6 +174,23 @@ def sequence_step(
 
 
 @lean_njit
+def sequence_follow(
+    scale: Scale, pooler: Pooler, memory: Memory, forecaster: Forecaster, value: float, t: float
+) -> float:
+    """Return the raw anomaly score, and move on past the event without learning from it.
+
+    The memory's context moves on. To all that learns about values the event is a missing one.
+    """
+    hits = look(scale, pooler, memory, forecaster, value, t)
+    for h in range(scale.forecast.shape[0]):
+        for i in range(3):
+            scale.expected[h, i] = scale.forecast[h, i]
+    memory_step(memory, pooler.winners, False)
+    forecaster_learn(forecaster, math.nan, scale.forecast)
+    return 1.0 - hits / pooler.winners.shape[0]  # type: ignore[no-any-return]
+
+
+@lean_njit
 def sequence_reset(scale: Scale, memory: Memory, forecaster: Forecaster) -> None:
     """Begin a new sequence: no context, no pending forecast."""
     reset_memory(memory)

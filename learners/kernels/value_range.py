@@ -28,7 +28,7 @@ def outside(low: float, high: float, value: float, margin: float) -> float:
 
 
 @njit
-def range_step(
+def range_judge(
     ranges: NDArray[np.float64],
     seen: NDArray[np.int64],
     values: NDArray[np.float64],
@@ -36,7 +36,7 @@ def range_step(
     min_samples: int,
     margin: float,
 ) -> float:
-    """Return how far outside the worst feature is, -1 if none has `min_samples`; then learn.
+    """Return how far outside the worst feature is, -1 if none has `min_samples`.
 
     ranges[F, 2] holds the least and the largest value of each feature, seen[F] how many came.
     """
@@ -47,7 +47,21 @@ def range_step(
             continue
         if seen[f] >= min_samples:
             score = max(score, outside(ranges[f, LOW], ranges[f, HIGH], value, margin))
+    return score
+
+
+@njit
+def range_absorb(
+    ranges: NDArray[np.float64],
+    seen: NDArray[np.int64],
+    values: NDArray[np.float64],
+    features: int,
+) -> None:
+    """Widen the ranges so that the values lie inside."""
+    for f in range(features):
+        value = values[f]
+        if math.isnan(value):
+            continue
         ranges[f, LOW] = min(ranges[f, LOW], value) if seen[f] else value
         ranges[f, HIGH] = max(ranges[f, HIGH], value) if seen[f] else value
         seen[f] += 1
-    return score

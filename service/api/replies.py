@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.schemas import Event, Label, StreamSpec
 from service.stream import Learning
 from service.tallies import Task
+from service.tutor import Asked, PausedBy
 
 Recovery = Literal["snapshot", "replay"]
 
@@ -100,6 +101,7 @@ class Result(Answer):
     raw_score: float | None = Field(description="In the learner's own scale.")
     is_anomaly: bool
     learning: Learning
+    paused_by: PausedBy | None = Field(None, description="Why the event was not learned from.")
     x: dict[str, float | str | None] = Field(description="What was observed.")
     y: float | str | None = Field(None, description="The label, if it came with the event.")
     prediction: float | str | None = None
@@ -240,11 +242,19 @@ class LabelsView(Answer):
     displaced: int = Field(description="Events that made room for newer ones.")
 
 
+class Governed(Answer):
+    """What was asked of a stream's learning, and why nothing is learned, if so."""
+
+    asked: Asked
+    paused_by: PausedBy | None
+
+
 class Status(Answer):
     """What a stream is doing; without the details before its first event."""
 
     learning: Learning = "warming"
     reason: str | None = Field(None, description="Why the stream cannot be brought back, if so.")
+    governor: Governed | None = None
     anomaly_score: float | None = None
     raw_score: float | None = None
     is_anomaly: bool = False
@@ -357,7 +367,7 @@ class State(Status):
 class Changed(Answer):
     """A command that was carried out, and where the stream then stood."""
 
-    command: Literal["restore", "resume"]
+    command: Literal["restore", "learning"]
     offset: int
     digest: str
     size_bytes: int

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from pydantic import BaseModel
+
 from service import catalog
 from service.catalog import Params
 from service.errors import InvalidInput, TooMuchMemory
-from service.schemas import StreamSpec
+from service.schemas import GovernorPolicy, StreamSpec
 from service.specs import estimate_bytes, read_spec, recovery
+from service.tutor import Tutor
 
 SPEC_BODY: dict[str, Any] = {
     "requestBody": {
@@ -63,6 +66,8 @@ def _accept(spec: StreamSpec, max_bytes: int) -> None:
     for pointer, build, params in _parts(spec):
         with _contradictions(pointer, params):
             build(params)
+    with _contradictions("/governor", spec.governor or GovernorPolicy()):
+        Tutor(spec)
 
 
 @lru_cache(maxsize=4_096)
@@ -75,7 +80,7 @@ def facts(spec: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _contradictions(pointer: str, params: Params) -> Iterator[None]:
+def _contradictions(pointer: str, params: BaseModel) -> Iterator[None]:
     """Name the parameter that a learner or an indicator does not take."""
     try:
         yield

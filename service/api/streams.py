@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
@@ -33,6 +33,7 @@ from service.snapshots import restored
 from service.specs import read_spec, same_learner, shown_spec
 from service.stream import Stream
 from service.tallies import SHORT_WINDOW, WINDOW
+from service.tutor import Asked
 
 router = APIRouter(prefix="/v1/streams", tags=["streams"], responses=replies.PROBLEMS)
 
@@ -43,11 +44,14 @@ _LEARNING_BODY = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "properties": {"state": {"const": "learning"}},
+                    "properties": {"state": {"enum": ["learning", "paused", "auto"]}},
                     "required": ["state"],
                     "additionalProperties": False,
                 },
-                "examples": {"learn again": {"value": {"state": "learning"}}},
+                "examples": {
+                    "learn again": {"value": {"state": "auto"}},
+                    "pause": {"value": {"state": "paused"}},
+                },
             }
         },
     }
@@ -192,7 +196,7 @@ def _over(quality: dict[str, Any], scope: str) -> dict[str, Any]:
 class Wanted(Wire):
     """What a stream is to do."""
 
-    state: Literal["learning"]
+    state: Asked
 
 
 @router.put(
@@ -202,15 +206,15 @@ class Wanted(Wire):
     openapi_extra=_LEARNING_BODY,
 )
 async def put_learning(stream: StreamName, request: Request, api: ApiState) -> Response:
-    """Let a quarantined stream learn again: `{"state": "learning"}`."""
+    """Have a stream learn, pause, or do as its governor says; all but a pause end a quarantine."""
     try:
-        Wanted.model_validate_json(await read_body(request, api.settings.max_body_bytes))
+        wanted = Wanted.model_validate_json(await read_body(request, api.settings.max_body_bytes))
     except ValidationError as error:
         raise invalid(error) from None
     journal = api.writable()
     row = await journal.look_up(stream)
     check_alive(row)
-    return answer(await _command(journal, row, Command(command="resume")))
+    return answer(await _command(journal, row, Command(command="learning", state=wanted.state)))
 
 
 @router.get(

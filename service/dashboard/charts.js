@@ -1,7 +1,7 @@
 /** The two charts of a stream: the value with what was expected, and the score. */
 
 import { palette } from "./dom.js";
-import { drawMarks, drawWarming } from "./marks.js";
+import { drawMarks, drawStates, drawWarming } from "./marks.js";
 import { indexesIn } from "./view.js";
 
 const { uPlot } = window;
@@ -91,6 +91,7 @@ export class Charts {
         drawClear: [(u) => this._columns && drawWarming(u, this._columns, this._colors)],
         draw: [
           (u) => this._columns && drawMarks(u, this._columns, this._colors, kind, this._threshold),
+          (u) => kind === 1 && this._columns && drawStates(u, this._columns, this._colors),
         ],
         setCursor: [(u) => this._listener.cursor(u.cursor.idx ?? null)],
         setSelect: [(u) => this._select(u)],

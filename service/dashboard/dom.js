@@ -91,7 +91,7 @@ export function palette() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(`--${name}`).trim();
   return Object.fromEntries(
-    ["ink", "muted", "line", "accent", "band", "bad", "drift", "wash", "surface"].map((name) => [
+    ["ink", "muted", "line", "accent", "band", "bad", "drift", "good", "wash", "surface"].map((name) => [
       name,
       color(name),
     ]),

@@ -15,6 +15,28 @@ export function drawWarming(u, columns, colors) {
   ctx.restore();
 }
 
+const STATE_COLORS = { learning: "good", warming: "muted", paused: "drift", quarantined: "bad" };
+const BAND = 5;
+
+/** Draw a band along the foot of the score: what learning did at each event. */
+export function drawStates(u, columns, colors) {
+  const { ctx, bbox } = u;
+  const height = BAND * (devicePixelRatio || 1);
+  const top = bbox.top + bbox.height - height;
+  ctx.save();
+  ctx.fillStyle = colors.surface;
+  ctx.fillRect(bbox.left, top - height / 5, bbox.width, height * 1.2);
+  columns.states.forEach(([from, to, state], i) => {
+    // A state lasts until the next begins.
+    const next = columns.states[i + 1]?.[0] ?? to;
+    const left = clamp(u.valToPos(columns.x[from], "x", true), bbox);
+    const right = clamp(u.valToPos(columns.x[next], "x", true), bbox);
+    ctx.fillStyle = colors[STATE_COLORS[state]] ?? colors.muted;
+    if (right > left) ctx.fillRect(left, top, right - left, height);
+  });
+  ctx.restore();
+}
+
 function clamp(position, bbox) {
   return Math.min(Math.max(position, bbox.left), bbox.left + bbox.width);
 }

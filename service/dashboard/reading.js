@@ -25,7 +25,9 @@ export class Reading {
       [
         ["line", "score"],
         ["threshold", "threshold"],
-        ["wash", "warming"],
+        ["state learning", "learning"],
+        ["state paused", "paused"],
+        ["state warming", "warming"],
       ],
       ["Event", "Time, UTC", "Score", "Raw score", "State", "Mark"],
     );
@@ -127,7 +129,7 @@ export class Reading {
         time(t),
         score(result.anomaly_score),
         value(result.raw_score),
-        result.learning,
+        result.paused_by ? `paused: ${result.paused_by}` : result.learning,
         mark,
       ],
     };

@@ -96,6 +96,7 @@ export function columns(items, feature, axis, horizon) {
     anomalies: [],
     drifts: [],
     warming: [],
+    states: [],
     ahead: [],
   };
   const forecasts = feature !== null && forecastFeature(items) === feature;
@@ -115,6 +116,7 @@ export function columns(items, feature, axis, horizon) {
     if (result.is_anomaly) c.anomalies.push(i);
     if (result.drift?.length) c.drifts.push(i);
     markWarming(c.warming, result.learning === "warming", i);
+    markState(c.states, result.learning, i);
   }
   if (forecasts) c.ahead = beyond(items, c.x, axis);
   return c;
@@ -126,6 +128,13 @@ function markWarming(stretches, warming, i) {
   const last = stretches[stretches.length - 1];
   if (last && last[1] === i - 1) last[1] = i;
   else stretches.push([i, i]);
+}
+
+/** Keep the stretches `[from, to, state]` of what the stream's learning did. */
+function markState(stretches, state, i) {
+  const last = stretches[stretches.length - 1];
+  if (last && last[2] === state) last[1] = i;
+  else stretches.push([i, i, state]);
 }
 
 /** The first index whose x is at least `at`. */

@@ -16,6 +16,7 @@ from learners.base import (
     Indicator,
     Learner,
     Prediction,
+    Scorer,
     StateError,
     Stateful,
     Target,
@@ -305,6 +306,63 @@ def check_works_without_time(kind: type[Learner], params: dict[str, Any], stream
     assert learner.predict(stream()[50][0]).score is not None
 
 
+def check_following_leaves_what_was_learned(
+    kind: type[Learner], params: dict[str, Any], stream: Stream
+) -> None:
+    followed, twin = kind(**params), kind(**params)
+    events = stream()
+    feed(followed, events[:150])
+    before = followed.signals()
+    for x, t in events[150:200]:
+        followed.predict(x, t)
+        followed.follow_one(x, t)
+    for name in LEARNED & before.keys():
+        assert followed.signals()[name] == before[name]
+    twin.set_state(followed.get_state())
+    assert feed(followed, events[200:]) == feed(twin, events[200:])
+    assert same(followed.get_state(), twin.get_state())
+    assert all(all(map(math.isfinite, numbers(one))) for one in feed(followed, events[:50]))
+
+
+LEARNED = {"segments", "synapses", "evictions", "resolution", "burst_rate", "values", "features"}
+"""Signals that only learning moves."""
+
+
+def check_judging_and_absorbing_is_updating(
+    kind: type[Scorer], params: dict[str, Any], stream: Stream
+) -> None:
+    fused, split = kind(**params), kind(**params)
+    for i, (x, t) in enumerate(stream()):
+        prediction = Prediction(score=(i * 37 % 101) / 101 if i % 9 else None)
+        fused.update(prediction, x, t=t)
+        split.judge(prediction, x, t=t)
+        assert (split.value(), split.fresh) == (fused.value(), fused.fresh)
+        split.absorb(prediction, x, t=t)
+        assert split.warming == fused.warming
+    assert same(fused.get_state(), split.get_state())
+
+
+def check_what_is_judged_alone_does_not_become_normal(
+    kind: type[Scorer], params: dict[str, Any], stream: Stream
+) -> None:
+    scorer = kind(**params)
+    events = stream()
+    for i, (x, t) in enumerate(events):
+        scorer.update(Prediction(score=0.01 + (i % 7) / 100), x, t=t)
+    if scorer.warming:
+        return
+    strange = {name: 500.0 for name, value in events[0][0].items() if not isinstance(value, str)}
+    said = []
+    for i in range(300):
+        at = events[-1][1] + 900.0 * (i + 1)
+        scorer.judge(Prediction(score=0.9), strange, t=at, holding=i > 0)
+        said.append(scorer.value() or 0.0)
+        if i == 150:
+            scorer.set_state(scorer.get_state())
+    assert min(said[60:]) >= 0.5
+    assert min(said[60:]) == pytest.approx(max(said[60:]), abs=0.1)
+
+
 EVERY = [
     check_resume_is_bit_exact,
     check_is_deterministic,
@@ -318,6 +376,11 @@ LEARNERS_ONLY = [
     check_predict_is_pure,
     check_step_equals_predict_then_learn,
     check_works_without_time,
+    check_following_leaves_what_was_learned,
+]
+SCORERS_ONLY = [
+    check_judging_and_absorbing_is_updating,
+    check_what_is_judged_alone_does_not_become_normal,
 ]
 
 
@@ -336,4 +399,10 @@ def test_every(check: Callable[..., None], case: Case) -> None:
 @pytest.mark.parametrize("case", LEARNERS, ids=name_of)
 @pytest.mark.parametrize("check", LEARNERS_ONLY, ids=name_of)
 def test_learner(check: Callable[..., None], case: Case) -> None:
+    check(*case)
+
+
+@pytest.mark.parametrize("case", [c for c in INDICATORS if issubclass(c[0], Scorer)], ids=name_of)
+@pytest.mark.parametrize("check", SCORERS_ONLY, ids=name_of)
+def test_scorer(check: Callable[..., None], case: Case) -> None:
     check(*case)

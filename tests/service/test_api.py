@@ -671,7 +671,7 @@ def test_a_learner_that_fails_between_events_goes_on(
 def resumed(hand: Hand) -> list[dict[str, Any]]:
     """Have a stream learn again; return what it then answers."""
     done = hand.ask("put_learning", 200, b'{\n "state": "learning"\n}\n').json
-    assert (done["command"], done["offset"]) == ("resume", 23)
+    assert (done["command"], done["offset"]) == ("learning", 23)
     assert hand.receipt() == (23, done["digest"])
     values = hand.state()["signals"]["values"]
     replies: list[dict[str, Any]] = hand.post([event(30 + i) for i in range(9)])
