@@ -46,7 +46,7 @@ def test_no_module_imports_one_that_imports_it() -> None:
 @pytest.mark.parametrize(
     ("package", "allowed"),
     [
-        ("learners.kernels", {"learners.kernels", "numpy", "numba"}),
+        ("learners.kernels", {"learners.kernels", "numpy", "numba", "llvmlite"}),
         ("learners", {"learners", "numpy", "river"}),
         ("service.journal", {"service.journal", "service.errors", "service.schemas"}),
     ],
