@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_URL", "Client", "ClientError", "Problem", "Unreachable", "is_refused"]
 
-Ack = Literal["applied", "logged", "received"]
+Ack = Literal["applied", "logged", "received", "replicated"]
 _NDJSON = "application/x-ndjson"
 _OCTETS = "application/octet-stream"
 
@@ -157,7 +157,7 @@ class Client:
         self,
         name: str,
         events: Sequence[Mapping[str, Any]],
-        ack: Literal["logged", "received"],
+        ack: Literal["logged", "received", "replicated"],
         *,
         atomic: bool = False,
     ) -> Json: ...
@@ -199,7 +199,10 @@ class Client:
 
     @overload
     def label(
-        self, name: str, labels: Sequence[Mapping[str, Any]], ack: Literal["logged", "received"]
+        self,
+        name: str,
+        labels: Sequence[Mapping[str, Any]],
+        ack: Literal["logged", "received", "replicated"],
     ) -> Json: ...
 
     def label(

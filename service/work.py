@@ -83,8 +83,11 @@ class Work:
             self.spec,
         )
 
-    def step(self, metrics: Metrics) -> Raised | None:
-        """Apply the records, to the end or to what the stream's learner cannot take."""
+    def step(self, metrics: Metrics, most: int | None = None) -> Raised | None:
+        """Apply the records, to the end, or to what the stream's learner cannot take.
+
+        With `most`, apply no more entries than that.
+        """
         apply, begun, done = self.live.stream.apply, time.perf_counter(), 0
         raised: Raised | None = None
         labels = 0
@@ -93,6 +96,8 @@ class Work:
                 self.replies.append([])
             replies, received_at = self.replies[i], record.received_at
             for j in range(len(replies), len(record.entries)):
+                if done == most:
+                    break
                 try:
                     reply = apply(readable(record.entries[j]), received_at)
                 except Exception as error:
@@ -101,7 +106,7 @@ class Work:
                 self.take(replies, reply)
                 done += 1
                 labels += type(record.entries[j]) is Label
-            if raised is not None:
+            if raised is not None or done == most:
                 break
         if done:
             seconds = time.perf_counter() - begun

@@ -17,6 +17,7 @@ import structlog
 from pydantic_core import to_json
 
 from service import held
+from service.careful import Care
 from service.commits import Commits
 from service.errors import (
     CommitRefused,
@@ -71,6 +72,7 @@ class Worker:
         self._pool = pool
         self._recovery = Recovery(journal, pool, settings.max_snapshot_bytes)
         self._commits = Commits(journal, partition)
+        self._care = Care(journal, partition)
         self._stopping = False
         self._reader: asyncio.Task[None] | None = None
         self._idle = False
@@ -125,6 +127,7 @@ class Worker:
 
     async def _follow(self) -> None:
         await self._commits.begin()
+        self._care.begin()
         behind = await self.journal.behind(self.partition)
         while not self._stopping:
             records = await self._read()
@@ -135,7 +138,8 @@ class Worker:
                 continue
             for batch in batches(records):
                 await self._apply(batch)
-                await self._commits.settle(MAX_COMMITS_AHEAD)
+                await self._commits.settle(0 if self._care else MAX_COMMITS_AHEAD)
+                self._care.passed(sum(len(record.entries) for record in batch))
             if self.live.held_bytes > self.live.limit_bytes:
                 await self._write_out()
             self.healthy = True
@@ -154,6 +158,8 @@ class Worker:
             self._idle = self._idle and self._stopping
 
     def _batch_entries(self) -> int:
+        if self._care:
+            return 1
         return min(MAX_BATCH_ENTRIES, max(1, int(BATCH_SECONDS / max(self.live.slowest(), 1e-6))))
 
     async def _abandon(self, reason: str, detail: str, pause_seconds: float) -> None:
@@ -247,6 +253,10 @@ class Worker:
 
     async def _step_all(self, works: list[Work]) -> None:
         loop = asyncio.get_running_loop()
+        if self._care:
+            for work in works:
+                await self._care.step(work, self._step_one, self._set_aside, MAX_TRIES)
+            return
         if stays_inline(works):
             raised = [work.step(self.metrics) for work in works]
         else:
@@ -257,6 +267,10 @@ class Worker:
             while error is not None:
                 await self._set_aside(work, error)
                 error = await loop.run_in_executor(self._pool, work.step, self.metrics)
+
+    async def _step_one(self, work: Work) -> Raised | None:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, work.step, self.metrics, 1)
 
     async def _finish(self, work: Work) -> None:
         """Turn fates into answers, and take a snapshot when one is due."""
@@ -364,12 +378,12 @@ class Worker:
 
     # A learner that raises
 
-    async def _set_aside(self, work: Work, cause: Raised) -> None:
+    async def _set_aside(self, work: Work, cause: Raised, tries: int = MAX_TRIES) -> None:
         """Try the entry again from a clean state; at last pass over it and stop learning."""
         record, name = work.records[cause.record], work.row.name
         entry = record.entries[cause.entry]
         assert not isinstance(entry, Command)
-        tries = 1 if isinstance(entry, Damaged) else MAX_TRIES
+        tries = 1 if isinstance(entry, Damaged) else tries
         loop = asyncio.get_running_loop()
         # What is not committed yet cannot be recovered from.
         await self._commits.settle()

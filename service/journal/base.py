@@ -252,6 +252,15 @@ class Journal(Protocol):
     async def release(self, partition: int) -> None:
         """Let another process take a partition at once."""
 
+    def deaths(self, partition: int) -> int:
+        """Return how many owners of a partition died in a row, before this one, at no progress."""
+
+    async def mark(self, partition: int, place: Place) -> int:
+        """Note that an entry is about to be stepped, until the next commit.
+
+        Return how many owners died while their note was of this very entry.
+        """
+
     async def present(self) -> list[str]:
         """Say that this process applies partitions; return the names of all that do."""
 

@@ -355,6 +355,14 @@ class RedisJournal:
         """Say that this process applies partitions no more."""
         await self._leases.leave()
 
+    def deaths(self, partition: int) -> int:
+        """Return how many owners of a partition died in a row, before this one, at no progress."""
+        return self._leases.deaths.get(partition, 0)
+
+    async def mark(self, partition: int, place: Place) -> int:
+        """Note that an entry is about to be stepped; return how many owners died at this note."""
+        return await self._leases.mark(partition, place)
+
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied."""
         self._check_open()

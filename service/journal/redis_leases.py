@@ -7,6 +7,8 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 
+from service.errors import Fenced
+from service.journal.base import Place
 from service.journal.redis_keys import Keys
 from service.journal.redis_server import Server
 
@@ -25,6 +27,8 @@ class Leases:
         self._owners: dict[int, str] = {}
         self._epochs: dict[int, int] = {}
         self.owned: Mapping[int, int] = self._epochs
+        self.deaths: dict[int, int] = {}
+        """How many owners in a row died before this one, without a commit."""
 
     def token(self, partition: int) -> tuple[str, int]:
         """Return what proves that this process owns a partition; it may be out of date."""
@@ -33,14 +37,27 @@ class Leases:
     async def acquire(self, partition: int) -> int | None:
         """Take a partition if it is free; return the epoch."""
         owner = self._owners.get(partition) or secrets.token_hex(8)
-        epoch, _ = await self._server.run(
+        epoch, deaths = await self._server.run(
             "acquire", [self._keys[partition].own], owner, self.name, self._milliseconds
         )
         if not epoch:
             self.lose(partition)
             return None
         self._owners[partition], self._epochs[partition] = owner, int(epoch)
+        self.deaths[partition] = int(deaths)
         return int(epoch)
+
+    async def mark(self, partition: int, place: Place) -> int:
+        """Note that an entry is about to be stepped; return how many owners died at this note."""
+        owner, epoch = self.token(partition)
+        position, index = place
+        died = await self._server.run(
+            "mark", [self._keys[partition].own], owner, f"{position}:{index}"
+        )
+        if died < 0:
+            self.lose(partition)
+            raise Fenced(f"epoch: got {epoch} of partition {partition}, which another process has")
+        return int(died)
 
     async def renew(self) -> list[int]:
         """Hold on to what is owned; return what is lost."""

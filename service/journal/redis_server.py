@@ -18,7 +18,7 @@ from service.errors import JournalUnavailable, QueueFull, SettingsError
 
 SCRIPTS = (
     *("append", "behind", "commit", "create", "delete", "find", "floor", "keep"),
-    *("acquire", "present", "release", "renew"),
+    *("acquire", "mark", "present", "release", "renew"),
 )
 REPLY_SECONDS = 5.0
 BLOCK_SECONDS = 5.0

@@ -300,6 +300,14 @@ class SqliteJournal:
     async def leave(self) -> None:
         """Apply partitions no more."""
 
+    def deaths(self, partition: int) -> int:
+        """Return how many processes died here: it is not counted."""
+        return 0
+
+    async def mark(self, partition: int, place: Place) -> int:
+        """Note nothing."""
+        return 0
+
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied, behind all that is queued."""
 

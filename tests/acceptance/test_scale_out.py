@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -103,3 +104,31 @@ def test_without_the_fence_the_same_run_reports_a_violation(tmp_path: Path) -> N
 
     with pytest.raises(AssertionError):
         try_again()
+
+
+@pytest.mark.long
+def test_an_event_that_ends_every_process_is_set_aside(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.acceptance.poisoned"]
+    with (
+        valkey.running(tmp_path / "valkey") as server,
+        fleet(tmp_path, server.url, command) as ours,
+    ):
+        api, worker = ours.start("api"), ours.start("worker")
+        with Client(api.url, max_retries=1_000, reconnect_seconds=120) as client:
+            client.wait_until_ready()
+            client.create_stream("s", STREAMS["single"])
+            events = [{"id": f"e{i}", "x": {"value": float(i % 7)}} for i in range(100)]
+            events[40]["x"] = {"value": 666.0}
+            client.post("s", events, "logged")
+            deaths = 0
+            while client.state("s")["offset"] < 99:
+                if worker.process.poll() is not None:
+                    assert worker.process.returncode == -signal.SIGKILL
+                    deaths += 1
+                    assert deaths < 8
+                    worker = ours.start("worker")
+                time.sleep(0.1)
+        with urlopen(f"{api.url}/v1/streams/s/dead-letters") as reply:
+            (letter,) = json.load(reply)["dead_letters"]
+    assert deaths == 4  # Twice before anybody took care, and twice with a note of it.
+    assert letter["event"]["id"] == "e40"

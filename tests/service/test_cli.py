@@ -466,3 +466,9 @@ def test_a_service_that_is_told_to_stop_has_not_failed(tmp_path: Path) -> None:
         logged = [json.loads(line) for line in err.splitlines()]
         assert [line["event"] for line in logged] == expected
         assert all({"level", "timestamp"} <= line.keys() for line in logged)
+
+
+def test_the_embedded_service_loads_nothing_of_redis() -> None:
+    code = "import sys, service.app; print(sorted(m for m in sys.modules if 'redis' in m))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -26,6 +26,7 @@ from service.journal.redis_check import examine
 from service.journal.redis_keys import partition_of
 from service.journal.redis_news import decode, encode
 from tests import valkey
+from tests.acceptance.unfenced import without_guards
 from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
 
 
@@ -120,6 +121,56 @@ def test_an_owner_that_lost_its_lease_hears_of_it_when_it_renews(server: valkey.
     run(scenario())
 
 
+def test_owners_that_die_in_a_row_are_counted_until_a_commit(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with (
+            opened(server.url, lease_seconds=0.2) as one,
+            opened(server.url, lease_seconds=0.2) as two,
+        ):
+            assert await one.acquire(0)
+            assert one.deaths(0) == 0
+            await taken(two, 0)
+            assert two.deaths(0) == 1
+            await taken(one, 0)
+            assert one.deaths(0) == 2
+            row = await new_stream(one)
+            await one.append(row.uid, events(1), "received")
+            await apply(one)
+            await taken(two, 0)
+            assert two.deaths(0) == 1
+            await two.release(0)
+            await taken(one, 0)
+            assert one.deaths(0) == 0
+
+    run(scenario())
+
+
+def test_a_note_of_an_entry_tells_how_many_died_on_it(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with (
+            opened(server.url, lease_seconds=0.2) as one,
+            opened(server.url, lease_seconds=0.2) as two,
+        ):
+            assert await one.acquire(0)
+            assert await one.mark(0, (5, 0)) == 0
+            await taken(two, 0)
+            assert two.deaths(0) == 2  # A note alone is reason enough to take care.
+            with pytest.raises(Fenced):
+                await one.mark(0, (5, 0))
+            assert await two.mark(0, (4, 9)) == 0
+            assert await two.mark(0, (5, 0)) == 1
+            await taken(one, 0)
+            assert await one.mark(0, (4, 9)) == 0
+            assert await one.mark(0, (5, 0)) == 2
+            assert await one.mark(0, (5, 1)) == 0
+            row = await new_stream(one)
+            await one.append(row.uid, events(1), "received")
+            await apply(one)
+            assert await one.mark(0, (5, 1)) == 0
+
+    run(scenario())
+
+
 # What a commit is compared with
 
 
@@ -199,6 +250,33 @@ def test_a_result_is_not_taken_twice_whatever_a_commit_says(server: valkey.Serve
             with pytest.raises(Stale, match="offset 2"):
                 await journal.commit(0, previous, record.position, [again], {})
             assert await journal.results(row.uid, 0, 10) == lines(0, 2)
+
+    run(scenario())
+
+
+def test_without_its_guards_a_journal_takes_what_it_must_refuse(server: valkey.Server) -> None:
+    """Else the tests above would prove nothing."""
+
+    async def scenario() -> None:
+        async with opened(server.url, lease_seconds=0.2) as one, opened(server.url) as two:
+            text = one._server._texts["commit"]
+            one._server._texts["commit"] = without_guards(text)
+            await one._server._load()
+            assert await one.acquire(0)
+            row = await new_stream(one)
+            (first,) = await one.append(row.uid, events(1), "received")
+            await one.read(0, START, 10)
+            await taken(two, 0)
+            await one.append(row.uid, events(2), "received")
+            await two.look_up("taxi")
+            await apply(two)
+            assert (await two.look_up("taxi")).offset == 2
+            zombie = Applied(row.uid, 1, "d1", [], {})
+            # The server takes no entry of the feed twice, but a script that fails is not undone.
+            with pytest.raises(JournalUnavailable, match="equal or smaller"):
+                await one.commit(0, START, first, [zombie], {})
+            stands = server.ask("HGET", f"synaptide:{{0}}:stream:{row.uid}", "offset")
+            assert stands == b"1"  # An update is undone.
 
     run(scenario())
 

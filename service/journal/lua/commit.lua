@@ -8,7 +8,7 @@
 --         snapshots, for each: meta, blob key, dead letters, for each: six fields
 -- Memory may be full: a commit is what frees it, so it is let through.
 local prefix, previous, upto = ARGV[1], ARGV[4], ARGV[5]
-local own = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'deaths')
+local own = redis.call('HMGET', KEYS[1], 'owner', 'epoch', 'deaths', 'mark')
 if own[1] ~= ARGV[2] or own[2] ~= ARGV[3] then
   return {'FENCED', own[2] or '0'}
 end
@@ -142,8 +142,8 @@ end
 redis.call('HSET', KEYS[2], 'at', upto, 'at_ordinal', ordinal, 'depth',
   string.format('%.0f', depth), 'bytes',
   string.format('%.0f', tonumber(head[4] or 0) - tonumber(ARGV[8])))
-if own[3] and own[3] ~= '0' then
-  redis.call('HSET', KEYS[1], 'deaths', '0')
+if upto ~= previous and ((own[3] and own[3] ~= '0') or (own[4] and own[4] ~= '')) then
+  redis.call('HSET', KEYS[1], 'deaths', '0', 'mark', '', 'suspect', '')
 end
 if ARGV[10] ~= '' then
   redis.call('XADD', KEYS[5], upto .. '-*', 'd', ARGV[10])
