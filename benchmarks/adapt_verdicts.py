@@ -13,10 +13,11 @@ DEFAULT, STATISTICS, SOURCE = "all (default)", "running statistics", "source"
 AS_PUBLISHED = "  + Hebb + gain"
 
 
-def acceptance(found: Mapping[str, Any]) -> list[Json]:
+def acceptance(found: Mapping[str, Any], vote: float) -> list[Json]:
     """Return each line: its name, what was measured, and a verdict over every seed."""
     runs = found["by_seed"]
     return [
+        _vote(vote),
         *(_from_to(runs, name) for name in ("contrast", "brightness")),
         _never_worse(runs, AS_PUBLISHED),
         _never_worse(runs, DEFAULT),
@@ -33,6 +34,11 @@ def _line(name: str, measured: str, good: bool) -> Json:
 
 def _list(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _vote(accuracy: float) -> Json:
+    name = "(1) soft Hebbian features, 20,000 images one by one, majority vote: at least 90 %"
+    return _line(name, f"{100.0 * accuracy:.2f}", accuracy >= 0.9)
 
 
 def _from_to(runs: Sequence[Json], stream: str) -> Json:
@@ -78,6 +84,5 @@ def _caught(found: Mapping[str, Any], setting: str) -> Json:
         f"{held['last_error']['mean']:.1f} with all, resets {held['source_resets']['mean']:.1f}, "
         f"caught alone by {', '.join(found['caught_by'][setting]) or 'none'}"
     )
-    if not collapses:
-        measured += "; does not collapse"
-    return _line(f"(4) {setting}: caught by the guards", measured, good)
+    line = _line(f"(4) {setting}: caught by the guards", measured, good)
+    return line if collapses else line | {"verdict": "nothing to catch"}

@@ -166,16 +166,27 @@ def _majority(task: Task, seed: int, learners: dict[str, SoftHebbian]) -> dict[s
     for x, _ in train:
         published.learn_one(x)
         named.learn_one(x)
-    found = {}
     voting = {"published preset": published, "published preset, all named first": named}
     voting |= {arm: learners[arm] for arm in VOTED}
-    for name, learner in voting.items():
-        counts = np.zeros((task.units, 10), np.int64)
-        for x, y in train:
-            counts[learner.winner_one(x), int(y)] += 1
-        classes = counts.argmax(1)
-        found[name] = float(np.mean([classes[learner.winner_one(x)] == int(y) for x, y in tests]))
-    return found
+    return {name: _vote(learner, train, tests) for name, learner in voting.items()}
+
+
+def published_vote(data: Path | None, seed: int) -> float:
+    """Return the accuracy of a majority vote of the published preset on MNIST."""
+    task = Task("mnist", read(data, "mnist"), 500, ARMS)
+    train = _events(_order(task, seed))
+    published = _learner(task, seed, **PUBLISHED_PRESET)
+    for x, _ in train:
+        published.learn_one(x)
+    return _vote(published, train, _events(read(data, "mnist", "test").at(np.arange(TESTED))))
+
+
+def _vote(learner: SoftHebbian, train: Sequence[Event], tests: Sequence[Event]) -> float:
+    counts = np.zeros((learner.units, 10), np.int64)
+    for x, y in train:
+        counts[learner.winner_one(x), int(y)] += 1
+    classes = counts.argmax(1)
+    return float(np.mean([classes[learner.winner_one(x)] == int(y) for x, y in tests]))
 
 
 def _acceptance(votes: dict[str, list[float]]) -> list[Json]:

@@ -99,7 +99,7 @@ class HebbianAdaptation(Learner):
     balance
         The source is restored when effective classes fall below 1 + balance * (n - 1), n being
         how many effective classes labels had (0: never). After a restoration gains and first layer
-        move at a quarter of their rates, which recover over some 10,000 events.
+        move at a tenth of their rates, which recover over some 10,000 events.
     """
 
     learns_labels = True
@@ -121,7 +121,7 @@ class HebbianAdaptation(Learner):
         hebbian_rate: float = 1e-4,
         hebbian_every: int = 4,
         inverse_temperature: float = 1.0,
-        gain_rate: float = 0.02,
+        gain_rate: float = 0.005,
         entropy_filter: float = 0.4,
         recovery_entropy: float = 0.0,
         anchor: float = 1e-3,

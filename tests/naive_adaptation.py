@@ -244,5 +244,5 @@ class Adaptation:
             self.conditions[self.active].rho = r.statistics_start
             self.class_share, self.usual = self.label_share.copy(), np.zeros(self.C)
             self.recovery, self.drift = -1.0, 0.0
-            self.pace *= 0.25
+            self.pace *= 0.1
             self.resets += 1

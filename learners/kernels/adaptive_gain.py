@@ -30,7 +30,7 @@ ENTROPY_FILTER = 0.4
 REDUNDANCY_RATE = 0.1
 RECOVERY_RATE = 0.1
 REPORT_RATE = 0.01
-PACE_KEPT = 0.25
+PACE_KEPT = 0.1
 PACE_RATE = 1e-4
 
 
@@ -93,7 +93,7 @@ def guard(net: Network, rules: Rules, known: int) -> None:
     """Go back to the source when probabilities gather in few classes, or entropy all but ends.
 
     Few is less than 1 and a share of how many more there effectively were among the labels. Rates
-    that led there are a quarter from then on, and rise again over some 10,000 events.
+    that led there are a tenth from then on, and rise again over some 10,000 events.
     """
     found = math.exp(entropy_of(net.class_share, known))
     wanted = math.exp(entropy_of(net.label_share, known)) - 1.0
