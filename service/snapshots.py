@@ -87,7 +87,8 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
     standing.set_state(header["standing"])
     stream.learning = header["learning"]
     # A snapshot from before there was a governor asks for nothing.
-    stream.tutor.set_state(stream.spec, header.get("asked", "auto"), tutor)
+    asked = header.get("asked", "auto") if whole else stream.tutor.asked
+    stream.tutor.set_state(stream.spec, asked, tutor)
     if whole:
         stream.offset = int(header["offset"])
         stream.digest = bytes.fromhex(header["digest"])

@@ -39,6 +39,24 @@ def test_a_spike_is_marked_within_a_second(
         assert colored(page, ".chart.score canvas", "--bad") > 0
 
 
+def test_a_paused_stretch_is_a_band_under_the_score(server: str, opening: Opening) -> None:
+    with Client(server) as client, opening(server) as watched:
+        page = watched.page
+        watched.tolerated.append("getImageData")
+        fill(client, "banded", wave(300))
+        page.goto(f"{server}/#/streams/banded")
+        expect(page.locator("#link")).to_have_text("Live")
+        expect(page.locator(".key.state")).to_have_count(3)
+        assert colored(page, ".chart.score canvas", "--good") > 0
+        assert colored(page, ".chart.score canvas", "--drift") == 0
+        client.put_learning("banded", "paused")
+        client.post("banded", wave(60, 300))
+        expect(page.locator(".heading .badge")).to_have_text("Paused")
+        assert colored(page, ".chart.score canvas", "--drift") > 0
+        page.locator(".figure", has_text="Anomaly score").get_by_role("button").click()
+        expect(page.locator(".figure", has_text="Anomaly score")).to_contain_text("paused: request")
+
+
 def test_ten_thousand_points_are_drawn_smoothly(
     server: str, opening: Opening, say: Callable[[str], None]
 ) -> None:

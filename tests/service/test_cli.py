@@ -354,6 +354,9 @@ def test_streams_are_made_listed_shown_and_deleted(
     names = [json.loads(line)["name"] for line in streams("list")[1].splitlines()]
     assert "by-hand" in names
     assert last_json(streams("show", "by-hand")[1]) == last_json(made)
+    assert last_json(streams("learning", "by-hand", "paused")[1])["command"] == "learning"
+    shown = last_json(streams("show", "by-hand")[1])
+    assert shown["status"]["governor"] == {"asked": "paused", "paused_by": "request"}
     assert streams("delete", "by-hand") == (0, "")
     assert streams("show", "by-hand") == (2, "")
 

@@ -142,6 +142,16 @@ def test_what_lasts_beyond_the_limit_is_the_new_normal() -> None:
     assert stream.signals()["holds_given_up"] == 1
 
 
+def test_a_restore_into_a_running_stream_leaves_what_was_asked_of_it() -> None:
+    stream, other = Stream(spec()), Stream(spec())
+    for i in range(20):
+        post(stream, usual(i), i)
+        post(other, usual(i), i)
+    other.ask("paused")
+    assert restored(stream, snapshot(other), BIG).tutor.asked == "auto"
+    assert restored(Stream(spec()), snapshot(other), BIG).tutor.asked == "paused"
+
+
 def test_a_hold_goes_on_in_a_copy() -> None:
     stream = Stream(spec(governor=HOLD))
     incident(stream, 0)
