@@ -26,7 +26,7 @@ from benchmarks.adapt_guards import caught_by, guarded
 from benchmarks.adapt_runs import METHODS, adapted, batch_error, taught
 from benchmarks.adapt_verdicts import acceptance
 from benchmarks.images import Images, digits, has, read
-from benchmarks.soft_hebbian import published_vote
+from benchmarks.soft_hebbian import mnist_vote
 
 Json = dict[str, Any]
 TAUGHT, PASSES, SEEN, STOP, GUARDED = 30_000, 3, 5_000, 300, 2_000
@@ -60,7 +60,7 @@ def main(data: Path | None, seeds: int, quick: bool) -> Json:
         found[name] = _gather(runs)
         _print(console, name, found[name])
     if full:
-        found["soft_hebbian_vote"] = round(published_vote(data, seed=1), 4)
+        found["soft_hebbian_vote"] = round(mnist_vote(data, seed=1), 4)
     found["acceptance"] = acceptance(found["mnist"], found["soft_hebbian_vote"]) if full else []
     found["seconds"] = round(time.perf_counter() - begun, 1)
     for line in found["acceptance"]:

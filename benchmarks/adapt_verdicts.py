@@ -37,7 +37,7 @@ def _list(values: Sequence[float]) -> str:
 
 
 def _vote(accuracy: float) -> Json:
-    name = "(1) soft Hebbian features, 20,000 images one by one, majority vote: at least 90 %"
+    name = "(1) soft_hebbian, 20,000 images one by one, majority vote: at least 90 %"
     return _line(name, f"{100.0 * accuracy:.2f}", accuracy >= 0.9)
 
 

@@ -171,14 +171,14 @@ def _majority(task: Task, seed: int, learners: dict[str, SoftHebbian]) -> dict[s
     return {name: _vote(learner, train, tests) for name, learner in voting.items()}
 
 
-def published_vote(data: Path | None, seed: int) -> float:
-    """Return the accuracy of a majority vote of the published preset on MNIST."""
+def mnist_vote(data: Path | None, seed: int) -> float:
+    """Return the accuracy of a majority vote on MNIST, of the learner's own first norm."""
     task = Task("mnist", read(data, "mnist"), 500, ARMS)
     train = _events(_order(task, seed))
-    published = _learner(task, seed, **PUBLISHED_PRESET)
+    learner = _learner(task, seed, **ARMS["soft, softmax"])
     for x, _ in train:
-        published.learn_one(x)
-    return _vote(published, train, _events(read(data, "mnist", "test").at(np.arange(TESTED))))
+        learner.learn_one(x)
+    return _vote(learner, train, _events(read(data, "mnist", "test").at(np.arange(TESTED))))
 
 
 def _vote(learner: SoftHebbian, train: Sequence[Event], tests: Sequence[Event]) -> float:
