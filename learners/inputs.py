@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from learners.base import Arrays, Features, InvalidEvent
+from learners.kernels import inputs as kernels
 from learners.parameters import Layout, check_range, check_state_arrays, require
 from learners.places import Places
 
@@ -15,7 +18,6 @@ LARGEST = 1e100
 LONGEST_NAMES = 1 << 20
 MOST_DEVIATIONS = 8.0
 _FINITE = 1.7976931348623157e308
-_MEAN, _SQUARES = 0, 1
 
 
 class Inputs:
@@ -38,6 +40,9 @@ class Inputs:
         self._moments = np.zeros((width, 2))
         self._seen = np.zeros(width, np.int64)
         self._places = Places(width, LONGEST_NAMES)
+        self._last_names: tuple[str, ...] = ()
+        self._last_known = 0
+        self._last_row = np.zeros(0, np.int64)
 
     @staticmethod
     def memory_bytes(width: int) -> int:
@@ -54,48 +59,45 @@ class Inputs:
 
         Raises `InvalidEvent` for a number that is not finite.
         """
-        vector, places = self.vector, self._places.of
-        vector.fill(0.0)
-        for name, value in x.items():
-            if value is None:
-                continue
-            if isinstance(value, str):
-                if (i := places.get(f"{name}={value}", -1)) >= 0:
-                    vector[i] = 1.0
-            elif not -_FINITE <= value <= _FINITE:
-                raise InvalidEvent(f"{name}: got {value!r}, expected a finite number or null")
-            elif (i := places.get(name, -1)) >= 0:
-                number = min(max(float(value), -LARGEST), LARGEST)
-                vector[i] = self._standard(i, number) if self.standardize else number
-        return vector
+        numbers, words = _sorted_out(x)
+        return self._write(_finite(numbers), self._row(tuple(numbers)), words)
 
     def learn(self, x: Features) -> NDArray[np.float64]:
-        """Give new names a place, take numbers into the moments, then `read`."""
-        self.read(x)
-        for name, value in x.items():
-            if value is None:
-                continue
-            if isinstance(value, str):
-                self._places.take(f"{name}={value}")
-            elif (i := self._places.take(name)) >= 0 and self.standardize:
-                self._count(i, float(value))
-        return self.read(x)
+        """Give new names a place, take numbers into the moments, then `read`; raises as it does."""
+        numbers, words = _sorted_out(x)
+        values, names = _finite(numbers), tuple(numbers)
+        row = self._row(names)
+        if words or row.min(initial=0) < 0:
+            for name, value in x.items():
+                if value is not None:
+                    self._places.take(f"{name}={value}" if isinstance(value, str) else name)
+            row = self._row(names)
+        if self.standardize:
+            kernels.count(values, row, self._moments, self._seen)
+        return self._write(values, row, words)
 
-    def _count(self, i: int, value: float) -> None:
-        value = min(max(value, -LARGEST), LARGEST)
-        self._seen[i] += 1
-        mean = self._moments[i, _MEAN]
-        step = value - mean
-        self._moments[i, _MEAN] = mean + step / self._seen[i]
-        self._moments[i, _SQUARES] += step * (value - self._moments[i, _MEAN])
+    def _row(self, names: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return the places of names, -1 where there is none."""
+        # Most events of a stream have the features of the one before.
+        if names != self._last_names or self.known != self._last_known:
+            self._last_names, self._last_known = names, self.known
+            of = self._places.of
+            self._last_row = np.array([of.get(name, -1) for name in names], np.int64)
+        return self._last_row
 
-    def _standard(self, i: int, value: float) -> float:
-        n = int(self._seen[i])
-        deviation = math.sqrt(self._moments[i, _SQUARES] / n) if n > 1 else 0.0
-        if deviation <= 0.0:
-            return 0.0
-        found = (value - float(self._moments[i, _MEAN])) / deviation
-        return min(max(found, -MOST_DEVIATIONS), MOST_DEVIATIONS)
+    def _write(
+        self, values: NDArray[np.float64], row: NDArray[np.int64], words: list[str]
+    ) -> NDArray[np.float64]:
+        if self.standardize:
+            kernels.place_standardized(
+                values, row, self._moments, self._seen, MOST_DEVIATIONS, self.vector
+            )
+        else:
+            kernels.place(values, row, self.vector)
+        for word in words:
+            if (i := self._places.of.get(word, -1)) >= 0:
+                self.vector[i] = 1.0
+        return self.vector
 
     def get_state(self) -> Arrays:
         """Return the names in the order of their places, and their moments."""
@@ -116,14 +118,39 @@ class Inputs:
         check_state_arrays(arrays, layout)
         self._places.check_rows(arrays, "moments", "seen")
         check_range("seen", arrays["seen"], 0, 2**62)
-        check_range("moments", arrays["moments"][:, _MEAN], -2 * LARGEST, 2 * LARGEST)
-        check_range("moments", arrays["moments"][:, _SQUARES], 0.0, math.inf)
+        check_range("moments", arrays["moments"][:, kernels.MEAN], -2 * LARGEST, 2 * LARGEST)
+        check_range("moments", arrays["moments"][:, kernels.SQUARES], 0.0, math.inf)
 
     def set_state(self, arrays: Arrays) -> None:
         """Replace the state, or raise `StateError` and leave it untouched."""
         self.check_state(arrays)
         self._places.restore(arrays["names"])
+        self._last_names, self._last_row = (), np.zeros(0, np.int64)
         self._moments[:] = 0.0
         self._seen[:] = 0
         self._moments[: self.known] = arrays["moments"]
         self._seen[: self.known] = arrays["seen"]
+
+
+def _sorted_out(x: Features) -> tuple[Mapping[str, float], list[str]]:
+    """Return the numbers of an event, and its strings as features of their own."""
+    if set(map(type, x.values())) == {float}:
+        return cast(Mapping[str, float], x), []
+    numbers: dict[str, float] = {}
+    words: list[str] = []
+    for name, value in x.items():
+        if isinstance(value, str):
+            words.append(f"{name}={value}")
+        elif value is not None:
+            # An integer may be beyond what a float holds.
+            numbers[name] = float(value) if -_FINITE <= value <= _FINITE else math.nan
+    return numbers, words
+
+
+def _finite(numbers: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return numbers, at most 1e100 either way, or raise `InvalidEvent`."""
+    values = np.fromiter(numbers.values(), np.float64, len(numbers))
+    if not kernels.clip(values, LARGEST):
+        name, value = next(each for each in numbers.items() if not math.isfinite(each[1]))
+        raise InvalidEvent(f"{name}: got {value!r}, expected a finite number or null")
+    return values

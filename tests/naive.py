@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -362,3 +362,41 @@ def range_scores(
             said.append(beyond / (beyond + margin * width) if beyond > 0 else 0.0)
         scores.append(max(said, default=None))
     return scores
+
+
+class Inputs:
+    """Features as a vector, name by name; see `learners.inputs.Inputs`."""
+
+    def __init__(self, width: int, standardize: bool) -> None:
+        self.width, self.standardize = width, standardize
+        self.places: dict[str, int] = {}
+        self.moments = [[0.0, 0.0] for _ in range(width)]
+        self.seen = [0] * width
+
+    def learn(self, x: Mapping[str, float | str | None]) -> list[float]:
+        for name, value in x.items():
+            key = f"{name}={value}" if isinstance(value, str) else name
+            if value is None or (key not in self.places and len(self.places) == self.width):
+                continue
+            i = self.places.setdefault(key, len(self.places))
+            if self.standardize and not isinstance(value, str):
+                self.seen[i] += 1
+                step = value - self.moments[i][0]
+                self.moments[i][0] += step / self.seen[i]
+                self.moments[i][1] += step * (value - self.moments[i][0])
+        return self.read(x)
+
+    def read(self, x: Mapping[str, float | str | None]) -> list[float]:
+        vector = [0.0] * self.width
+        for name, value in x.items():
+            i = self.places.get(f"{name}={value}" if isinstance(value, str) else name)
+            if i is None or value is None:
+                continue
+            if isinstance(value, str):
+                vector[i] = 1.0
+            elif not self.standardize:
+                vector[i] = value
+            elif self.seen[i] > 1 and self.moments[i][1] > 0.0:
+                deviation = math.sqrt(self.moments[i][1] / self.seen[i])
+                vector[i] = min(max((value - self.moments[i][0]) / deviation, -8.0), 8.0)
+        return vector

@@ -14,6 +14,7 @@ from learners.classes import LONGEST_LABEL, Classes
 from learners.inputs import MOST_DEVIATIONS, Inputs
 from learners.parameters import text_array
 from learners.river.adapter import RiverEstimator
+from tests import naive
 
 NUMBERS = st.floats(-1e6, 1e6)
 
@@ -52,6 +53,22 @@ def test_strings_are_seen_beside_standardized_numbers() -> None:
         inputs.learn({"place": "north", "a": value})
     assert inputs.read({"place": "north", "a": 3.0}).tolist() == [1.0, 1.0, 0.0]
     assert inputs.learn({"place": "south"}).tolist() == [0.0, 0.0, 1.0]
+
+
+FEATURES = st.dictionaries(
+    st.sampled_from("abcdef"), NUMBERS | st.none() | st.sampled_from(["red", "blue"]), max_size=6
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), FEATURES), max_size=30), st.booleans())
+def test_inputs_equal_their_naive_twin(
+    events: list[tuple[bool, dict[str, float | str | None]]], standardize: bool
+) -> None:
+    ref, got = naive.Inputs(5, standardize), Inputs(5, standardize)
+    for learns, x in events:
+        if learns:
+            assert got.learn(x).tolist() == ref.learn(x)
+        assert got.read(x).tolist() == ref.read(x)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
