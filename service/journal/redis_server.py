@@ -12,7 +12,12 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import (
+    NoScriptError,
+    OutOfMemoryError,
+    RedisClusterException,
+    RedisError,
+)
 
 from service.errors import JournalUnavailable, QueueFull, SettingsError
 
@@ -39,7 +44,7 @@ def reached(doing: str) -> Iterator[None]:
         yield
     except OutOfMemoryError as error:
         raise QueueFull(f"{doing}: the server's memory is full", retry_after_seconds=1) from error
-    except (TimeoutError, RedisError, OSError) as error:
+    except (TimeoutError, RedisError, RedisClusterException, OSError) as error:
         raise JournalUnavailable(
             f"{doing}: got {str(error) or type(error).__name__!r}, expected a server that answers",
             retry_after_seconds=1,
@@ -78,7 +83,7 @@ class Server:
             self._quick = self._client(REPLY_SECONDS)
             self._patient = self._client(BLOCK_SECONDS + REPLY_SECONDS)
             await self._load()
-        except (RedisError, OSError, ValueError) as error:
+        except (RedisError, RedisClusterException, OSError, ValueError) as error:
             await self.close()
             where = urlsplit(self._url)
             raise SettingsError(
@@ -89,11 +94,10 @@ class Server:
     def _client(self, seconds: float) -> Any:
         common: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": 2.0}
         common["protocol"] = 2
+        common["retry"] = Retry(NoBackoff(), 0)
         if self.is_cluster:
             return RedisCluster.from_url(self._url, **common)
-        return Redis.from_url(
-            self._url, retry=Retry(NoBackoff(), 0), max_connections=4_096, **common
-        )
+        return Redis.from_url(self._url, max_connections=4_096, **common)
 
     async def close(self) -> None:
         """Let all connections go."""
@@ -159,9 +163,15 @@ class Server:
         self, places: Mapping[str, str], count: int, seconds: float = BLOCK_SECONDS
     ) -> dict[str, list[tuple[bytes, Mapping[bytes, bytes]]]]:
         """Return what streams hold after their places, waiting for the first; maybe nothing."""
+        block = ("BLOCK", max(1, round(1_000 * seconds))) if seconds else ()
+        command = ("XREAD", "COUNT", count, *block, "STREAMS", *places, *places.values())
+        where = {}
         with reached("xread"):
-            block = max(1, round(1_000 * seconds)) if seconds else None
-            found = await self._patient.xread(places, count, block)
+            if self.is_cluster:
+                # The client does not find the key among the words of this one command.
+                await self._patient.initialize()
+                where["target_nodes"] = self._patient.get_node_from_key(next(iter(places)))
+            found = await self._patient.execute_command(*command, **where)
         return {name.decode(): entries for name, entries in found}
 
 

@@ -95,15 +95,19 @@ def test_replicas_come_and_go_and_nothing_is_lost_or_doubled(
 
 
 @pytest.mark.long
-def test_without_the_fence_the_same_run_reports_a_violation(tmp_path: Path) -> None:
+def test_without_the_fence_the_same_run_reports_a_violation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = [sys.executable, "-m", "tests.acceptance.unfenced"]
 
     def try_again() -> None:
         for attempt in range(5):
             come_and_go(tmp_path / str(attempt), command)
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError) as violation:
         try_again()
+    with capsys.disabled():
+        print(f"\nviolation: {str(violation.value)[:500]}")
 
 
 @pytest.mark.long

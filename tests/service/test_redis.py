@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from service.errors import (
     Fenced,
+    InvalidInput,
     JournalUnavailable,
     Phantom,
     QueueFull,
@@ -552,3 +554,63 @@ def test_commits_sent_after_one_that_failed_fail_too(server: valkey.Server) -> N
             assert [type(each) for each in outcomes] == [type(None), Stale, Stale]
 
     run(scenario())
+
+
+# A cluster
+
+
+@contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[str]:
+    """Run servers that share the slots; yield the address of the cluster."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(valkey.running(folder / str(i), "--cluster-enabled", "yes"))
+            for i in range(nodes)
+        ]
+        for i, server in enumerate(servers):
+            first, last = 16_384 * i // nodes, 16_384 * (i + 1) // nodes - 1
+            server.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+            server.ask("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+        deadline = time.monotonic() + 30
+        while any(_state(server) != ("ok", nodes) for server in servers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield servers[0].url.replace("redis://", "redis+cluster://")
+
+
+def _state(server: valkey.Server) -> tuple[str, int]:
+    said = dict(line.split(":") for line in server.ask("CLUSTER", "INFO").decode().split())
+    return said["cluster_state"], int(said["cluster_known_nodes"])
+
+
+def test_a_cluster_is_one_journal(tmp_path: Path) -> None:
+    async def scenario(url: str) -> None:
+        async with opened(url, 8) as api, opened(url, 8) as worker:
+            rows = [await new_stream(api, f"s{i}") for i in range(16)]
+            await soon(lambda: worker.stream_count() == 16)
+            placed = {}
+            for row in rows:
+                (placed[row.uid],) = await api.append(row.uid, events(1, 2), "applied")
+            with pytest.raises(InvalidInput, match="cluster"):
+                await api.append(rows[0].uid, events(1), "replicated")
+            for partition in worker.partitions:
+                assert await worker.acquire(partition)
+                records = await worker.read(partition, START, 100, wait=False)
+                if records:
+                    work = [said(worker, record.stream, 2) for record in records]
+                    answers = {record.position: lines(0, 2) for record in records}
+                    await worker.commit(partition, START, records[-1].position, work, answers)
+            for uid, position in placed.items():
+                assert await api.replies(uid, position) == lines(0, 2)
+                assert await api.results(uid, 0, 10) == lines(0, 2)
+            assert await worker.renew() == []
+            with pytest.raises(JournalUnavailable, match="no process applies"):
+                await api.probe()
+            assert await worker.present() == [worker.name]
+            await api.probe()
+            assert await worker.trim(0.0) == 0
+            assert worker.depth() == 0
+            await soon(lambda: api.depth() == 0)
+
+    with cluster(tmp_path) as url:
+        run(scenario(url))
