@@ -43,7 +43,10 @@ LEARNERS: dict[str, tuple[dict[str, Any], Any]] = {
         lambda: compose.Pipeline(preprocessing.StandardScaler(), linear_model.SoftmaxRegression()),
     ),
 }
-OWN: dict[str, dict[str, Any]] = {"hebbian": {"kind": "soft_hebbian", "units": 60, "seed": 3}}
+OWN: dict[str, dict[str, Any]] = {
+    "hebbian": {"kind": "soft_hebbian", "units": 60, "seed": 3},
+    "homeostatic": {"kind": "homeostatic", "hidden": [32], "seed": 3},
+}
 """Learners of this project, held against a bare loop over their contract."""
 NAMES = (*LEARNERS, *OWN)
 Row = tuple[dict[Any, Any], str]
