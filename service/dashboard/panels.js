@@ -34,7 +34,9 @@ export class Signals {
       ),
       this._body,
     );
-    this.element = panel("Signals", this._none, this._table);
+    // Some learners have dozens: more than a screen of them would push all else out of sight.
+    const scrolled = { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Signals" };
+    this.element = panel("Signals", this._none, h("div", scrolled, this._table));
   }
 
   update(signals) {
