@@ -24,6 +24,10 @@ from service.worker import Worker
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
+EAGER_SECONDS = 0.2
+"""Between looks while something is wanted that another still has."""
+GIVEN_AT_ONCE = 2
+"""Each waits for its snapshots; were all to begin at once, each would wait for those of all."""
 RENEWALS_PER_LEASE = 3.3
 
 
@@ -63,6 +67,8 @@ class Shares:
         self._workers: dict[int, Worker] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(GIVEN_AT_ONCE)
+        self._lacks = False
         self.memories: list[Residents] = []
         """The learners in memory, of one worker each."""
         self.reached = False
@@ -84,7 +90,7 @@ class Shares:
             except Exception:
                 self.reached = False
                 log.exception("sharing out failed")
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(min(EAGER_SECONDS, TICK_SECONDS) if self._lacks else TICK_SECONDS)
 
     async def tick(self) -> None:
         """Look once at who is there, and give up or take what follows from it."""
@@ -101,6 +107,7 @@ class Shares:
             self._leaving[partition] = asyncio.create_task(self._give(partition))
         for partition in sorted(wanted - self._workers.keys()):
             await self._take(partition)
+        self._lacks = bool(wanted - self._workers.keys())
 
     async def stop(self) -> None:
         """Finish, commit, leave snapshots, and let everything go."""
@@ -134,9 +141,10 @@ class Shares:
     async def _give(self, partition: int) -> None:
         """Stop a worker where it stands, and let another process begin there."""
         try:
-            await self._workers[partition].stop()
-            with suppress(JournalUnavailable):  # Then the lease comes to its end.
-                await self._journal.release(partition)
+            async with self._turns:
+                await self._workers[partition].stop()
+                with suppress(JournalUnavailable):  # Then the lease comes to its end.
+                    await self._journal.release(partition)
             self._say("partition given up", partition=partition)
         finally:
             self._forget(partition)

@@ -110,6 +110,7 @@ class Worker:
             await self._commit_snapshots(self.live.items())
         except (JournalUnavailable, CommitRefused) as error:
             log.warning("stopped without snapshots", reason=error.code, detail=error.detail)
+            await self._commits.abandon()
 
     async def abandon(self) -> None:
         """Drop everything, after the partition was lost."""

@@ -39,8 +39,18 @@ class Member:
 class Fleet:
     """Processes of both roles, and the server they share."""
 
-    def __init__(self, folder: Path, stack: ExitStack, url: str, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        url: str,
+        command: Sequence[str],
+        partitions: int = PARTITIONS,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.url = url
+        self._lease_seconds = lease_seconds
+        self._partitions = partitions
         self._folder = folder
         self._stack = stack
         self._command = list(command)
@@ -54,8 +64,8 @@ class Fleet:
         command = [*self._command, "--role", role, "--port", str(port), "--redis", self.url]
         settings = {
             "SYNAPTIDE_RESULTS_KEPT": "100000000",
-            "SYNAPTIDE_REDIS_PARTITIONS": str(PARTITIONS),
-            "SYNAPTIDE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "SYNAPTIDE_REDIS_PARTITIONS": str(self._partitions),
+            "SYNAPTIDE_LEASE_SECONDS": str(self._lease_seconds),
         }
         output = self._stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
@@ -75,17 +85,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def fleet(folder: Path, url: str, command: Sequence[str] = ()) -> Iterator[Fleet]:
+def fleet(
+    folder: Path,
+    url: str,
+    command: Sequence[str] = (),
+    partitions: int = PARTITIONS,
+    lease_seconds: float = LEASE_SECONDS,
+) -> Iterator[Fleet]:
     """Run processes over a server as long as the block."""
     chosen = list(command) or [sys.executable, "-m", "service.cli", "serve"]
     with ExitStack() as stack:
-        yield Fleet(folder, stack, url, chosen)
+        yield Fleet(folder, stack, url, chosen, partitions, lease_seconds)
 
 
-def owners(server: valkey.Server) -> dict[int, tuple[str, int]]:
+def owners(server: valkey.Server, partitions: int = PARTITIONS) -> dict[int, tuple[str, int]]:
     """Return who owns each partition, by process id, and the epoch; 0 if nobody does."""
     found = {}
-    for partition in range(PARTITIONS):
+    for partition in range(partitions):
         key = f"synaptide:{{{partition}}}:own"
         owner, name, epoch = server.ask("HMGET", key, "owner", "name", "epoch")
         process = name.decode().rsplit("-", 2)[1] if owner else "0"
@@ -103,9 +119,25 @@ def takeover_seconds(server: valkey.Server, gone: Member, most: float = 60.0) ->
     return time.monotonic() - begun
 
 
-def shared_out(server: valkey.Server, members: Sequence[Member], most: float = 60.0) -> None:
+def shared_out(
+    server: valkey.Server,
+    members: Sequence[Member],
+    most: float = 60.0,
+    partitions: int = PARTITIONS,
+) -> None:
     """Wait until each of some processes owns something, and they all together everything."""
     deadline, wanted = time.monotonic() + most, {str(each.process.pid) for each in members}
-    while {who for who, _ in owners(server).values()} != wanted:
-        assert time.monotonic() < deadline, owners(server)
+    while {who for who, _ in owners(server, partitions).values()} != wanted:
+        assert time.monotonic() < deadline, owners(server, partitions)
         time.sleep(0.02)
+
+
+def until_applied(server: valkey.Server, most: float = 20.0) -> dict[int, int]:
+    """Wait until no partition has entries that wait; return how many each has, at the latest."""
+    deadline = time.monotonic() + most
+    while True:
+        heads = (f"synaptide:{{{partition}}}:head" for partition in range(PARTITIONS))
+        found = {i: int(server.ask("HGET", head, "depth") or 0) for i, head in enumerate(heads)}
+        if not any(found.values()) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)

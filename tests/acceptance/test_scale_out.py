@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -20,6 +22,7 @@ from tests.acceptance.fleet import (
     owners,
     shared_out,
     takeover_seconds,
+    until_applied,
 )
 from tests.acceptance.test_kill import STREAMS, Feeder, check
 
@@ -66,6 +69,8 @@ def come_and_go(folder: Path, command: list[str] | None = None) -> dict[str, Any
         for feeder in feeders:
             feeder.join(60)
             assert feeder.error is None, (feeder.name, feeder.error)
+        waiting = until_applied(server)
+        assert set(waiting.values()) == {0}, f"entries that wait, by partition: {waiting}"
         # Each stream is asked for where it was not posted.
         with (
             Client(apis[0].url, reconnect_seconds=60) as one,
@@ -77,7 +82,8 @@ def come_and_go(folder: Path, command: list[str] | None = None) -> dict[str, Any
         measured["acknowledged"] = {feeder.stream: feeder.acknowledged for feeder in feeders}
         measured["epochs"] = sum(epoch for _, epoch in owners(server).values())
         said = ours.said()
-        measured["fenced"] = said.count("'reason': 'fenced'") + said.count('"reason":"fenced"')
+        fenced = [said.count(f'"reason":{space}"fenced"') for space in ("", " ")]
+        measured["fenced"] = sum(fenced)
         measured["partitions_lost"] = said.count("partition lost")
         assert "Traceback" not in said
     return measured
@@ -94,20 +100,27 @@ def test_replicas_come_and_go_and_nothing_is_lost_or_doubled(
     assert measured["partitions_lost"] > 0
 
 
+HESITANT = [sys.executable, "-m", "tests.acceptance.hesitant"]
+
+
 @pytest.mark.long
-def test_without_the_fence_the_same_run_reports_a_violation(
+def test_workers_that_come_back_too_late_are_fenced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "tests.acceptance.unfenced"]
-
-    def try_again() -> None:
-        for attempt in range(5):
-            come_and_go(tmp_path / str(attempt), command)
-
-    with pytest.raises(AssertionError) as violation:
-        try_again()
+    measured = come_and_go(tmp_path, HESITANT)
     with capsys.disabled():
-        print(f"\nviolation: {str(violation.value)[:500]}")
+        print(f"\n{json.dumps(measured)}")
+    assert measured["fenced"] > 0
+
+
+@pytest.mark.long
+def test_without_its_guards_the_same_run_reports_a_violation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AssertionError) as violation:
+        come_and_go(tmp_path, [*HESITANT, "--unguarded"])
+    with capsys.disabled():
+        print(f"\nviolation: {str(violation.value)[:300]}")
 
 
 @pytest.mark.long
@@ -136,3 +149,81 @@ def test_an_event_that_ends_every_process_is_set_aside(tmp_path: Path) -> None:
             (letter,) = json.load(reply)["dead_letters"]
     assert deaths == 4  # Twice before anybody took care, and twice with a note of it.
     assert letter["event"]["id"] == "e40"
+
+
+class Visitor(threading.Thread):
+    """Posts one event to each of many streams in turn, and notes how long answers took."""
+
+    def __init__(self, url: str, names: Sequence[str]) -> None:
+        super().__init__(name=names[0])
+        self.url, self.names = url, names
+        self.seconds: list[float] = []
+        self.rounds = 0
+        self.stopping = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Visit until told to stop, at the end of a round."""
+        try:
+            with Client(self.url, max_retries=1_000, reconnect_seconds=60) as client:
+                while not self.stopping.is_set():
+                    self.rounds += 1
+                    for name in self.names:
+                        begun = time.monotonic()
+                        posted = {"id": f"event-{self.rounds}", "x": {"value": self.rounds % 7}}
+                        assert client.post(name, [posted])[0]["offset"] == self.rounds
+                        self.seconds.append(time.monotonic() - begun)
+        except BaseException as error:
+            self.error = error
+
+
+@pytest.mark.long
+def test_two_thousand_streams_move_while_events_flow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partitions, lease_seconds = 64, 10.0
+    with (
+        valkey.running(tmp_path / "valkey") as server,
+        fleet(tmp_path, server.url, (), partitions, lease_seconds) as ours,
+    ):
+        api, first = ours.start("api"), ours.start("worker")
+        first.wait_until_ready()
+        api.wait_until_ready()
+        with Client(api.url) as client:
+            client.put_template("all", "s-*", {"learner": {"kind": "rolling_zscore"}})
+        names = [f"s-{i}" for i in range(2_000)]
+        visitors = [Visitor(api.url, names[i::4]) for i in range(4)]
+        for visitor in visitors:
+            visitor.start()
+        while any(visitor.rounds < 2 for visitor in visitors):
+            assert all(visitor.error is None for visitor in visitors), visitors[0].error
+            time.sleep(0.1)
+        begun = time.monotonic()
+        others = [ours.start("worker") for _ in range(2)]
+        shared_out(server, [first, *others], 120, partitions)
+        shared_out_after = time.monotonic() - begun
+        time.sleep(3)
+        begun = time.monotonic()
+        for each in others:
+            each.send(signal.SIGTERM)
+        shared_out(server, [first], 60, partitions)
+        back_after = time.monotonic() - begun
+        for visitor in visitors:
+            visitor.stopping.set()
+        for visitor in visitors:
+            visitor.join(120)
+            assert visitor.error is None, visitor.error
+        seconds = sorted(each for visitor in visitors for each in visitor.seconds)
+    with capsys.disabled():
+        print(
+            json.dumps(
+                {
+                    "events": len(seconds),
+                    "median_seconds": round(seconds[len(seconds) // 2], 4),
+                    "longest_seconds": round(seconds[-1], 3),
+                    "shared_out_after_seconds": round(shared_out_after, 1),
+                    "back_with_one_after_seconds": round(back_after, 2),
+                }
+            )
+        )
+    assert seconds[-1] < lease_seconds

@@ -28,7 +28,7 @@ from service.journal.redis_check import examine
 from service.journal.redis_keys import partition_of
 from service.journal.redis_news import decode, encode
 from tests import valkey
-from tests.acceptance.unfenced import without_guards
+from tests.acceptance.hesitant import without_guards
 from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
 
 
