@@ -475,3 +475,24 @@ def test_the_embedded_service_loads_nothing_of_redis() -> None:
     code = "import sys, service.app; print(sorted(m for m in sys.modules if 'redis' in m))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_redis_server_that_is_not_there_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["serve", "--port", "0", "--redis", "redis://user:secret@127.0.0.1:1"]
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("synaptide: redis: got ")
+    assert "127.0.0.1 port 1, expected a server that answers" in said
+    assert "secret" not in said
+
+
+def test_a_worker_answers_no_requests_but_for_its_health_and_metrics() -> None:
+    from pydantic import SecretStr
+
+    from service.app import create_app
+    from service.settings import Settings
+
+    app = create_app(Settings(role="worker", redis=SecretStr("redis://127.0.0.1:1")))
+    assert set(app.openapi()["paths"]) == {"/livez", "/readyz", "/metrics", "/version"}
