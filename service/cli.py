@@ -1,4 +1,4 @@
-"""The program: `synaptide serve | replay | label | score | streams | bench | warm | demo`.
+"""The program: `synaptide serve`, `replay`, `score`, `export` and so on.
 
 Exit codes: 0 done, 2 bad usage or bad input, 1 anything else. Each command's last line on standard
 output is made for programs, what is meant for people goes to standard error.
@@ -79,6 +79,14 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from service.commands import streams
 
             return streams(arguments)
+        case "export":
+            from service.moving import export_streams
+
+            return export_streams(arguments)
+        case "import":
+            from service.moving import import_streams
+
+            return import_streams(arguments)
         case "bench":
             from service.commands import bench
 
@@ -221,6 +229,43 @@ def _add_streams(commands: Commands) -> None:
         action.add_argument("--json", action="store_true", help="JSON also on a terminal")
 
 
+def _add_export(commands: Commands) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write streams of a stopped service to a file",
+        description="Write streams with their state, results and log to a file that `synaptide "
+        "import` reads. No service may run on the journal. The last line of output is a JSON "
+        "object that sums it up.",
+    )
+    _add_journal(export)
+    export.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a stream to write, repeated for several (default: all)",
+    )
+    export.add_argument("file", metavar="FILE", type=Path, help="the file to make")
+
+
+def _add_import(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="take the streams of a file into the journal of a stopped service",
+        description="Take in the streams of a file that `synaptide export` wrote, each whole or "
+        "not at all: after an interruption, run it again. No service may run on the journal. The "
+        "last line of output is a JSON object that sums it up.",
+    )
+    _add_journal(parser)
+    parser.add_argument("file", metavar="FILE", type=Path, help="the file to read")
+
+
+def _add_journal(parser: argparse.ArgumentParser) -> None:
+    journal = parser.add_mutually_exclusive_group()
+    journal.add_argument("--data-dir", type=Path, help="folder of an embedded journal (data)")
+    journal.add_argument("--redis", metavar="URL", help="address of a Redis or Valkey journal")
+
+
 def _add_bench(commands: Commands) -> None:
     bench = commands.add_parser(
         "bench",
@@ -263,6 +308,8 @@ _COMMANDS = (
     _add_label,
     _add_score,
     _add_streams,
+    _add_export,
+    _add_import,
     _add_bench,
     _add_warm,
     _add_demo,

@@ -239,3 +239,9 @@ class SettingsError(SynaptideError):
     """The program cannot run with these settings"""
 
     code = "bad-settings"
+
+
+class NotStill(SynaptideError):
+    """The journal is in use, or has to be used first"""
+
+    code = "not-still"

@@ -92,7 +92,7 @@ def codes(cls: type[errors.SynaptideError]) -> set[str]:
 
 def test_every_problem_is_documented() -> None:
     # What a command or a worker says to itself never reaches a client.
-    inward = {"fenced", "stale", "phantom", "bad-settings", "demo-failed"}
+    inward = {"fenced", "stale", "phantom", "bad-settings", "demo-failed", "not-still"}
     outward = codes(errors.SynaptideError) - inward
     by_the_framework = {"not-found", "method-not-allowed", "refused"}
     assert documented("docs/problems.md") == outward | by_the_framework

@@ -141,6 +141,26 @@ class Applied:
     """The stream's spec from here on, if it changed; its version rises by one."""
 
 
+@dataclass(slots=True)
+class Moved:
+    """A stream with all that is kept of it, on its way from one store to another.
+
+    Positions and snapshot ids are those of the store it comes from. Status has `held_after` if
+    entries of it wait to be applied.
+    """
+
+    row: StreamRow
+    before: int
+    """How many entries came before the first record, or 1 if all that is known is that some did."""
+    records: list[Record]
+    """Oldest first, those that wait to be applied among them."""
+    snapshots: list[tuple[SnapshotRow, bytes]]
+    """Oldest first."""
+    results: list[bytes]
+    """Those of the offsets that end at the row's."""
+    dead: list[DeadLetter]
+
+
 class Journal(Protocol):
     """All the service keeps. One event loop; a call is durable when it returns, unless it says so.
 
@@ -162,6 +182,14 @@ class Journal(Protocol):
 
     async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
         """Return the stream of that name, and whether it was made now."""
+
+    async def adopt(self, moved: Moved) -> StreamRow | None:
+        """Take in a stream from another store, whole or not at all; `None` if its name is taken.
+
+        All of its records go before whatever is appended later, and count as applied, so that
+        what waits of them is held: see `hold`. Raises `Stale` while entries wait in the partition,
+        and `Fenced` if another process owns it.
+        """
 
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""

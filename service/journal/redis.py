@@ -28,6 +28,7 @@ from service.journal.base import (
     Ack,
     Applied,
     DeadLetter,
+    Moved,
     Place,
     Record,
     SnapshotRow,
@@ -35,6 +36,7 @@ from service.journal.base import (
     StreamRow,
     TemplateRow,
 )
+from service.journal.redis_adopt import Adoption
 from service.journal.redis_check import check
 from service.journal.redis_commit import Feedback, arguments, blob_commands
 from service.journal.redis_feed import Feed, found_row
@@ -183,6 +185,24 @@ class RedisJournal:
         if not made:
             return await self.look_up(name), False
         return self._mirror.put(StreamRow(int(uid), name, spec, 1, now, spec)), True
+
+    async def adopt(self, moved: Moved) -> StreamRow | None:
+        """Take in a stream from another store, whole or not at all; `None` if its name is taken."""
+        self._check_open()
+        partitions = len(self.partitions)
+        partition = partition_of(moved.row.name, partitions)
+        if partition not in self.owned and await self.acquire(partition) is None:
+            raise Fenced(f"partition {partition}: got another process that applies it")
+        adoption = Adoption(
+            self._server,
+            self._keys[partition],
+            partition,
+            partitions,
+            *self._leases.token(partition),
+            self._results_kept,
+        )
+        row = await adoption.take(moved)
+        return None if row is None else self._mirror.put(row)
 
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""

@@ -22,8 +22,8 @@ from redis.exceptions import (
 from service.errors import JournalUnavailable, QueueFull, SettingsError
 
 SCRIPTS = (
-    *("append", "behind", "commit", "create", "delete", "find", "floor", "keep"),
-    *("acquire", "mark", "present", "release", "renew"),
+    *("adopt", "append", "behind", "commit", "create", "delete", "find", "floor", "keep"),
+    *("acquire", "mark", "present", "release", "renew", "reserve", "stage"),
 )
 REPLY_SECONDS = 5.0
 BLOCK_SECONDS = 5.0

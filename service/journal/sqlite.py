@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from service.journal.base import (
     Ack,
     Applied,
     DeadLetter,
+    Moved,
     Place,
     Record,
     SnapshotRow,
@@ -33,7 +35,9 @@ from service.journal.base import (
 )
 from service.journal.changes import Changes
 from service.journal.lock import FolderLock
+from service.journal.moved import placed, waiting
 from service.journal.recent import Recent
+from service.journal.sqlite_adopt import adopt
 from service.journal.sqlite_operations import Append, Commit, Transaction, gone, put_snapshot
 from service.journal.sqlite_outbox import Outbox
 from service.journal.sqlite_reader import Reader
@@ -139,6 +143,25 @@ class SqliteJournal:
         result: tuple[StreamRow, bool] = await self._outbox.call(
             made, upkeep.create_stream, name, spec, now
         )
+        return result
+
+    async def adopt(self, moved: Moved) -> StreamRow | None:
+        """Take in a stream from another store, whole or not at all; `None` if its name is taken."""
+        self._check_open()
+        if self._tail.depth:
+            raise waiting(0, self._tail.depth)
+        count = len(moved.records)
+        base = self._tail.skip(count)
+        here = placed(moved, base, range(base + 1, base + 1 + count))
+
+        def made(uid: int | None) -> StreamRow | None:
+            if uid is None:
+                return None
+            row = self._rows[uid] = self._names[here.row.name] = replace(here.row, uid=uid)
+            self._changes.touch(uid)
+            return row
+
+        result: StreamRow | None = await self._outbox.call(made, adopt, here, base + count)
         return result
 
     async def delete_stream(self, uid: int) -> None:

@@ -48,6 +48,15 @@ class Tail:
             self.wake()
         return records
 
+    def skip(self, count: int) -> int:
+        """Leave positions to records that are written elsewhere; return the one before them.
+
+        Only while none are in memory.
+        """
+        before = self._last
+        self._last = self.floor = before + count
+        return before
+
     def read(self, after: int, limit_entries: int) -> list[Record]:
         """Return records in memory after a position, at least one if there is any."""
         found: list[Record] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,8 @@ from service.journal.base import (
 )
 from service.journal.redis import RedisJournal
 from service.journal.sqlite import SqliteJournal
-from service.schemas import Command, Entry, Event, Label
+from service.moving import moved_of
+from service.schemas import Command, Entry, Event, Label, encode_entry
 from tests import valkey
 
 DAY = 86_400.0
@@ -882,5 +884,116 @@ def test_a_closed_journal_lets_go_of_who_waits(engine: Engine) -> None:
             await turns()
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert [getattr(outcome, "status", None) for outcome in outcomes] == [503] * 3
+
+    run(scenario())
+
+
+# From another store
+
+
+async def with_a_past(journal: Journal) -> StreamRow:
+    """Make a stream of six entries and as many results, with snapshots after some."""
+    row = await new_stream(journal)
+    for value in range(6):
+        await journal.append(row.uid, events(value), "received")
+        await apply(journal, snapshots=[NewSnapshot(b"a%d" % value)] if value in (2, 3) else ())
+    await journal.put_snapshot(row.uid, b"sent", 3)
+    return row
+
+
+def test_a_stream_is_adopted_whole(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine, results_kept=4) as journal:
+            row = await with_a_past(journal)
+            moved = await moved_of(journal, row)
+            letters = [
+                DeadLetter(row.uid, moved.records[-2].position, 0, "raised", "why", b"{}", 5.0),
+                DeadLetter(row.uid, 1, 0, "late", "before the log", b"{}", 6.0),
+            ]
+            status = {"learning": "paused", "held_after": moved.records[-2].position}
+            command = Command(command="restore", snapshot=moved.snapshots[0][0].id)
+            gone = Command(command="restore", snapshot=10**9)
+            at = moved.records[-1].position
+            records = [*moved.records, Record(at + 5, 0, 7.5, [command, gone])]
+            stands = replace(row, name="other", status=status, version=3)
+            given = replace(moved, row=stands, records=records, dead=letters)
+            other = await journal.adopt(given)
+            assert other is not None
+            assert await journal.adopt(given) is None  # The name is taken.
+            assert other.uid != row.uid
+            assert (other.offset, other.digest, other.version) == (6, "d6", 3)
+            assert await journal.look_up("other") == other
+            assert (other.created_at, other.first_spec) == (row.created_at, row.first_spec)
+
+            found = await journal.history(other.uid, START, ANY)
+            assert [each.received_at for each in found] == [each.received_at for each in records]
+            assert [each.entries for each in found[:-1]] == [each.entries for each in records[:-1]]
+            assert other.held_after == found[-3].position
+            snapshots = await journal.snapshots(other.uid)
+            assert [each.kept for each in snapshots] == [True, False, False]
+            restored, lost = found[-1].entries
+            assert isinstance(restored, Command)
+            assert restored.snapshot == snapshots[-1].id
+            assert isinstance(lost, Command)
+            assert lost.snapshot == 0
+            latest = await journal.latest_snapshot(other.uid)
+            assert latest == (found[0].position, b"a3")
+            assert snapshots[-1].position < found[0].position
+            assert await journal.entries_after(other.uid, START) == (5, False)
+            assert await journal.results(other.uid, 2, 10) == lines(2, 6)
+            raised = await journal.passed_over(other.uid, START)
+            assert raised == {(found[-3].position, 0)}
+            told = [(each.reason, each.position) for each in await journal.dead_letters(other.uid)]
+            assert told == [("raised", found[-3].position), ("late", START)]
+
+            # It is behind all that is applied, and goes on before what comes.
+            assert journal.depth() == 0
+            assert await apply(journal) == []
+            (position,) = await journal.append(other.uid, events(9), "logged")
+            assert position > found[-1].position
+            assert [each.position for each in await apply(journal)] == [position]
+            assert await journal.trim(now=1e12) <= 6
+            assert len(await journal.history(other.uid, found[0].position, ANY)) == 4
+            with pytest.raises(ResultsExpired):
+                await journal.results(other.uid, 1, 10)
+        async with opened(engine) as journal:
+            assert (await journal.look_up("other")).offset == 7
+            assert await journal.results(other.uid, 3, 10) == lines(3, 7)
+
+    run(scenario())
+
+
+def test_nothing_is_adopted_while_entries_wait(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine) as journal:
+            row = await new_stream(journal)
+            moved = await moved_of(journal, row)
+            other = replace(moved, row=replace(row, name="other"))
+            await journal.append(row.uid, events(1, 2), "logged")
+            with pytest.raises(Stale, match="got 2 entries that wait"):
+                await journal.adopt(other)
+            assert [each.name for each in journal.streams()] == ["taxi"]
+            await apply(journal)
+            assert await journal.adopt(other) is not None
+
+    run(scenario())
+
+
+def test_passed_over_entries_are_told_though_their_letters_are_gone(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine) as journal:
+            row = await new_stream(journal)
+            (at,) = await journal.append(row.uid, events(1, 2), "logged")
+            letter = DeadLetter(row.uid, at, 1, "raised", "why", b"{}", 5.0)
+            await apply(journal, dead=[letter])
+            assert (await moved_of(journal, row)).dead == [letter]
+
+            async def none(uid: int, limit: int = 0) -> list[DeadLetter]:
+                return []
+
+            journal.dead_letters = none  # type: ignore[method-assign]
+            (told,) = (await moved_of(journal, row)).dead
+            assert (told.position, told.index, told.reason) == (at, 1, "raised")
+            assert told.entry == encode_entry(events(2)[0])
 
     run(scenario())

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from service.journal.redis import RedisJournal
 from service.journal.redis_check import examine
 from service.journal.redis_keys import partition_of
 from service.journal.redis_news import decode, encode
+from service.moving import moved_of
 from tests import valkey
 from tests.acceptance.hesitant import without_guards
 from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
@@ -119,6 +121,52 @@ def test_an_owner_that_lost_its_lease_hears_of_it_when_it_renews(server: valkey.
             await taken(two, 1)
             assert await one.renew() == [1]
             assert list(one.owned) == [0]
+
+    run(scenario())
+
+
+def test_a_stream_is_adopted_by_the_owner_of_its_partition_alone(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with opened(server.url, lease_seconds=0.2) as one, opened(server.url) as two:
+            row = await new_stream(one)
+            other = replace(await moved_of(one, row), row=replace(row, name="other"))
+            assert await one.acquire(0)
+            with pytest.raises(Fenced, match="another process"):
+                await two.adopt(other)
+            await taken(two, 0)
+            with pytest.raises(Fenced, match="which is at 2"):
+                await one.adopt(other)
+            made = await two.adopt(other)
+            assert made is not None
+            assert (await one.look_up("other")).uid == made.uid
+
+    run(scenario())
+
+
+def test_what_was_staged_is_gone_or_whole(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(1), "received")
+            await apply(journal, snapshots=[NewSnapshot(b"a")])
+            other = replace(await moved_of(journal, row), row=replace(row, name="other"))
+            with monkeypatch.context() as patch:
+                patch.setattr(journal._leases, "token", lambda partition: ("nobody", 1))
+                with pytest.raises(Fenced):
+                    await journal.adopt(other)
+            staged = [key for key in server.ask("KEYS", "*") if server.ask("TTL", key) >= 0]
+            assert len(staged) == 2  # Results and a snapshot; records go as a deleted stream's do.
+            server.ask("DEL", *staged)
+            assert await apply(journal) == []
+            keys = set(server.ask("KEYS", "*"))
+            made = await journal.adopt(other)
+            assert made is not None
+            assert all(server.ask("TTL", key) == -1 for key in server.ask("KEYS", "*"))
+            assert len(set(server.ask("KEYS", "*")) - keys) == 4
+            assert await journal.results(made.uid, 0, 9) == lines(0, 1)
 
     run(scenario())
 
