@@ -357,7 +357,10 @@ class RedisJournal:
     async def acquire(self, partition: int) -> int | None:
         """Take a partition in order to apply it; return the epoch, or `None` if it is taken."""
         self._check_open()
-        return await self._leases.acquire(partition)
+        epoch = await self._leases.acquire(partition)
+        if epoch is not None:
+            await self._refresh(partition)
+        return epoch
 
     async def renew(self) -> list[int]:
         """Hold on to the partitions this process owns, and return those it has lost."""
@@ -390,6 +393,7 @@ class RedisJournal:
             self._doubtful.discard(partition)
             self._logs[partition].begin_again()
             found = await self._server.call("HMGET", self._keys[partition].head, "at", "depth")
+            await self._refresh(partition)
         self._depths[partition] = int(found[1] or 0)
         return int(found[0] or 0)
 
@@ -626,6 +630,12 @@ class RedisJournal:
         self._calls.discard(call)
         if not call.cancelled():
             call.exception()  # Marks it as seen: its caller may have gone away.
+
+    async def _refresh(self, partition: int) -> None:
+        """Read how a partition's streams stand: who does not own it is not told of each commit."""
+        for feed in self._feeds:
+            if partition in feed.reached:
+                await feed.refresh(partition)
 
     def _interrupted(self, partitions: Sequence[int]) -> None:
         """Take what was read for what may be lost: the server was out of reach."""

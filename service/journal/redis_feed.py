@@ -117,19 +117,19 @@ class Feed:
         )
         for key, last in zip(followed, lasts, strict=True):
             self._places[key] = last[0][0].decode() if last else "0-0"
-        named = await self._server.all_of(
-            [part for each in chosen for part in (("HVALS", each.names), ("HGET", each.head, "at"))]
-        )
-        for partition, keys, uids, at in zip(
-            partitions, chosen, named[::2], named[1::2], strict=True
-        ):
+        ats = await self._server.all_of([("HGET", each.head, "at") for each in chosen])
+        for partition, at in zip(partitions, ats, strict=True):
             self.reached[partition] = int(at or 0)
-            found = await self._server.all_of([("HGETALL", keys.stream(int(uid))) for uid in uids])
-            rows = [
-                row_in(int(uid), fields) for uid, fields in zip(uids, found, strict=True) if fields
-            ]
-            own = [uid for uid in self._mirror.rows if uid % self._modulus == partition]
-            self._mirror.replace(rows, own)
+            await self.refresh(partition)
+
+    async def refresh(self, partition: int) -> None:
+        """Read the rows of a partition anew."""
+        keys = self._keys[partition]
+        uids = await self._server.call("HVALS", keys.names)
+        found = await self._server.all_of([("HGETALL", keys.stream(int(uid))) for uid in uids])
+        rows = [row_in(int(uid), fields) for uid, fields in zip(uids, found, strict=True) if fields]
+        own = [uid for uid in self._mirror.rows if uid % self._modulus == partition]
+        self._mirror.replace(rows, own)
 
 
 def found_row(reply: list[bytes | list[bytes]]) -> tuple[int, dict[bytes, bytes]] | None:

@@ -367,6 +367,29 @@ def test_what_one_process_does_all_others_see(server: valkey.Server) -> None:
     run(scenario())
 
 
+def test_a_new_owner_knows_how_its_streams_stand(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        async with (
+            opened(server.url, follows_results=False) as one,
+            opened(server.url, follows_results=False) as two,
+        ):
+            assert await one.acquire(0)
+            row = await new_stream(one)
+            await soon(lambda: two.stream_count() == 1)
+            await one.append(row.uid, events(1, 2), "received")
+            await apply(one)
+            assert two.stream("taxi").offset == 0  # It has not asked to be told.
+            await one.release(0)
+            assert await two.acquire(0)
+            assert two.stream("taxi") == one.stream("taxi")
+            # What a failover takes is forgotten when it begins again.
+            server.ask("HSET", f"synaptide:{{0}}:stream:{row.uid}", "offset", 1, "digest", "d1")
+            await two.committed(0)
+            assert (two.stream("taxi").offset, two.stream("taxi").digest) == (1, "d1")
+
+    run(scenario())
+
+
 def test_waiting_for_a_stream_ends_when_another_process_deletes_it(server: valkey.Server) -> None:
     async def scenario() -> None:
         async with opened(server.url) as one, opened(server.url) as two:
