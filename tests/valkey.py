@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,15 @@ class Server:
         """Run one command."""
         with Redis(port=self.port, socket_timeout=5, protocol=2) as client:
             return client.execute_command(*command)
+
+    def ask_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Run commands at one go."""
+        with Redis(port=self.port, socket_timeout=5, protocol=2) as client:
+            pipeline = client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            found: list[Any] = pipeline.execute()
+            return found
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

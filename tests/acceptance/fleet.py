@@ -15,7 +15,8 @@ from service.client import Client
 from tests import valkey
 
 ROOT = Path(__file__).parents[2]
-PARTITIONS = 8
+PARTITIONS = 32
+"""So many that none of three workers goes without: with 8, one in nine times one would."""
 LEASE_SECONDS = 2.0
 
 
@@ -100,10 +101,10 @@ def fleet(
 
 def owners(server: valkey.Server, partitions: int = PARTITIONS) -> dict[int, tuple[str, int]]:
     """Return who owns each partition, by process id, and the epoch; 0 if nobody does."""
+    own = [f"synaptide:{{{partition}}}:own" for partition in range(partitions)]
     found = {}
-    for partition in range(partitions):
-        key = f"synaptide:{{{partition}}}:own"
-        owner, name, epoch = server.ask("HMGET", key, "owner", "name", "epoch")
+    replies = server.ask_all([("HMGET", key, "owner", "name", "epoch") for key in own])
+    for partition, (owner, name, epoch) in enumerate(replies):
         process = name.decode().rsplit("-", 2)[1] if owner else "0"
         found[partition] = process, int(epoch or 0)
     return found
@@ -136,8 +137,9 @@ def until_applied(server: valkey.Server, most: float = 20.0) -> dict[int, int]:
     """Wait until no partition has entries that wait; return how many each has, at the latest."""
     deadline = time.monotonic() + most
     while True:
-        heads = (f"synaptide:{{{partition}}}:head" for partition in range(PARTITIONS))
-        found = {i: int(server.ask("HGET", head, "depth") or 0) for i, head in enumerate(heads)}
+        heads = [f"synaptide:{{{partition}}}:head" for partition in range(PARTITIONS)]
+        depths = server.ask_all([("HGET", head, "depth") for head in heads])
+        found = {partition: int(depth or 0) for partition, depth in enumerate(depths)}
         if not any(found.values()) or time.monotonic() > deadline:
             return found
         time.sleep(0.05)

@@ -18,7 +18,7 @@ import pytest
 from service.client import Client
 from service.transport import ClientError
 from tests import valkey
-from tests.acceptance.fleet import LEASE_SECONDS, Fleet, Member, fleet
+from tests.acceptance.fleet import LEASE_SECONDS, Fleet, Member, fleet, until_applied
 from tests.acceptance.refold import refold
 from tests.acceptance.relay import Relay
 from tests.acceptance.test_kill import MEMORY, ZSCORE
@@ -169,7 +169,8 @@ def fail_over_again_and_again(
             poster.join(60)
             assert poster.error is None, poster.error
         url = site.servers[-2].url
-        _until_applied(site.servers[-2])
+        waiting = until_applied(site.servers[-2], 60)
+        assert not any(waiting.values()), waiting
         for member in workers:
             member.send(signal.SIGTERM)
         for member in workers:
@@ -232,13 +233,6 @@ def start_at(site: Site, ours: Fleet, role: str) -> Member:
     relay.switch(site.servers[-2].port)
     ours.url = relay.url
     return ours.start(role)
-
-
-def _until_applied(server: valkey.Server) -> None:
-    deadline = time.monotonic() + 60
-    while any(int(server.ask("HGET", f"synaptide:{{{i}}}:head", "depth") or 0) for i in range(8)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.long
