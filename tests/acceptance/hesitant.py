@@ -18,7 +18,7 @@ from service.journal import redis_server
 from tests.acceptance.fleet import LEASE_SECONDS
 
 GUARDS = re.compile(r"return \{'(FENCED|STALE|PHANTOM)'.*\}")
-HESITATES_AT = {60, 400}
+HESITATES_AT = {30, 60, 120, 250, 400}
 """Which of a process's commits wait."""
 
 

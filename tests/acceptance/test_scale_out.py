@@ -117,8 +117,13 @@ def test_workers_that_come_back_too_late_are_fenced(
 def test_without_its_guards_the_same_run_reports_a_violation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def try_again() -> None:
+        """Whether a late commit meets one of the new owner's is a matter of luck."""
+        for attempt in range(4):
+            come_and_go(tmp_path / str(attempt), [*HESITANT, "--unguarded"])
+
     with pytest.raises(AssertionError) as violation:
-        come_and_go(tmp_path, [*HESITANT, "--unguarded"])
+        try_again()
     with capsys.disabled():
         print(f"\nviolation: {str(violation.value)[:300]}")
 
