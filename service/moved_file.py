@@ -8,7 +8,7 @@ So a frame that was changed, left out or put elsewhere is noticed, and a missing
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -132,14 +132,17 @@ def headers(path: Path, tick: Tick) -> list[Header]:
     return [header for header, _ in _frames(path, tick) if header["kind"] in ("template", "stream")]
 
 
-def contents(path: Path, tick: Tick) -> Iterator[TemplateRow | Moved]:
-    """Return templates and streams, one after the other."""
-    moved = None
+def contents(path: Path, left_out: Container[str], tick: Tick) -> Iterator[TemplateRow | Moved]:
+    """Return templates and streams, one after the other, without the streams that are left out."""
+    moved, passing = None, False
     for header, packed in _frames(path, tick):
         kind = header["kind"]
-        if moved is not None and kind in ("template", "stream", "end"):
-            yield moved
-            moved = None
+        if kind in ("template", "stream", "end"):
+            if moved is not None:
+                yield moved
+            moved, passing = None, kind == "stream" and header["name"] in left_out
+        if passing:
+            continue
         body = zstandard.ZstdDecompressor().decompress(packed)
         if kind == "template":
             spec = header["spec"].encode()

@@ -209,16 +209,16 @@ async def _results(journal: Journal, row: StreamRow) -> list[bytes]:
 
 async def _import(settings: Settings, path: Path, size: int, told: list[Header]) -> Counts:
     counts = {"streams": 0, "entries": 0, "templates": 0, "there_already": 0}
+    streams = {header["name"] for header in told if header["kind"] == "stream"}
     async with _still(settings) as journal:
         await _refuse_taken(journal, path, told)
-        taken = {row.name for row in journal.streams()}
+        there = streams & {row.name for row in journal.streams()}
+        counts["there_already"] = len(there)
         with progress("import", size) as tick:
-            for each in moved_file.contents(path, lambda done: tick(done, counts["entries"])):
+            for each in moved_file.contents(path, there, lambda n: tick(n, counts["entries"])):
                 if isinstance(each, TemplateRow):
                     await journal.put_template(each.name, each.pattern, each.spec)
                     counts["templates"] += 1
-                elif each.row.name in taken:
-                    counts["there_already"] += 1
                 elif await journal.adopt(each) is None:
                     raise NotStill(f"{each.row.name}: got a stream that was made meanwhile")
                 else:

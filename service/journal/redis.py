@@ -192,7 +192,10 @@ class RedisJournal:
         partitions = len(self.partitions)
         partition = partition_of(moved.row.name, partitions)
         if partition not in self.owned and await self.acquire(partition) is None:
-            raise Fenced(f"partition {partition}: got another process that applies it")
+            raise Fenced(
+                f"partition {partition}: got another process that applies it, "
+                "or one that died whose lease has not ended"
+            )
         adoption = Adoption(
             self._server,
             self._keys[partition],

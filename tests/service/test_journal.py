@@ -963,6 +963,17 @@ def test_a_stream_is_adopted_whole(engine: Engine) -> None:
     run(scenario())
 
 
+def test_results_move_as_far_back_as_they_are_kept(engine: Engine) -> None:
+    async def scenario() -> None:
+        async with opened(engine, results_kept=4) as journal:
+            row = await with_a_past(journal)
+        async with opened(engine) as journal:
+            moved = await moved_of(journal, await journal.look_up(row.name))
+            assert moved.results == lines(2, 6)
+
+    run(scenario())
+
+
 def test_nothing_is_adopted_while_entries_wait(engine: Engine) -> None:
     async def scenario() -> None:
         async with opened(engine) as journal:

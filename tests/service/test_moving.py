@@ -200,6 +200,10 @@ def test_streams_go_on_where_they_were_moved_to(
         expected, later = seen(url, 300), seen(url, 400)
     assert expected["sick"]["stands"][2] == "quarantined"
 
+    # Into many parts, as long logs are.
+    monkeypatch.setattr("service.moved_file.BODY_BYTES", 5_000)
+    monkeypatch.setattr("service.moved_file.RESULTS_TOGETHER", 50)
+    monkeypatch.setattr("service.journal.redis_adopt.STAGED_BYTES", 5_000)
     redis = ("--redis", server.url)
     assert moved("export", "--data-dir", source, tmp_path / "1") == 0
     assert moved("import", *redis, tmp_path / "1") == 0
@@ -270,6 +274,16 @@ def test_a_damaged_file_is_refused_and_says_where(
     if share == 0.6:
         assert "stream 's" in said or "end" in said
     assert not (tmp_path / "b").exists()
+
+
+def test_a_file_of_another_format_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("service.moved_file.FORMAT", 2)
+        file = exported(tmp_path / "a", tmp_path / "file")
+    assert moved("import", "--data-dir", tmp_path / "b", file) == 2
+    assert f"{file}: got format 2, expected 1" in capsys.readouterr().err
 
 
 def test_what_cannot_be_done_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

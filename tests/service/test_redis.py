@@ -23,8 +23,9 @@ from service.errors import (
     Stale,
     StreamNotFound,
 )
-from service.journal.base import START, Applied, NewSnapshot
+from service.journal.base import START, Applied, Moved, NewSnapshot, StreamRow
 from service.journal.redis import RedisJournal
+from service.journal.redis_adopt import Adoption
 from service.journal.redis_check import examine
 from service.journal.redis_keys import partition_of
 from service.journal.redis_news import decode, encode
@@ -167,6 +168,50 @@ def test_what_was_staged_is_gone_or_whole(
             assert all(server.ask("TTL", key) == -1 for key in server.ask("KEYS", "*"))
             assert len(set(server.ask("KEYS", "*")) - keys) == 4
             assert await journal.results(made.uid, 0, 9) == lines(0, 1)
+
+    run(scenario())
+
+
+def test_what_changes_while_a_stream_is_staged_is_noticed(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Adoption._stage_lines
+
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            assert await journal.acquire(0)
+            row = await new_stream(journal)
+            await journal.append(row.uid, events(1), "received")
+            await apply(journal)
+            moved = await moved_of(journal, row)
+
+            async def lost(self: Adoption, uid: int, here: Moved) -> list[str]:
+                kinds = await stage(self, uid, here)
+                server.ask("DEL", self.keys.results(uid))
+                return kinds
+
+            async def made(self: Adoption, uid: int, here: Moved) -> list[str]:
+                await new_stream(journal, here.row.name)
+                return await stage(self, uid, here)
+
+            async def busy(self: Adoption, uid: int, here: Moved) -> list[str]:
+                await journal.append(row.uid, events(1), "received")
+                return await stage(self, uid, here)
+
+            async def attempt(name: str, meanwhile: Any) -> StreamRow | None:
+                monkeypatch.setattr(Adoption, "_stage_lines", meanwhile)
+                return await journal.adopt(replace(moved, row=replace(row, name=name)))
+
+            with pytest.raises(Phantom, match="got nothing"):
+                await attempt("lost", lost)
+            assert await attempt("made", made) is None
+            with pytest.raises(Stale, match="got 1 entries that wait"):
+                await attempt("busy", busy)
+            assert [each.name for each in journal.streams()] == ["made", "taxi"]
+            # What was staged in vain is passed over.
+            (record,) = await apply(journal)
+            assert record.stream == row.uid
+            assert int(server.ask("HGET", "synaptide:{0}:head", "bytes")) == 0
 
     run(scenario())
 
@@ -682,6 +727,15 @@ def test_a_cluster_is_one_journal(tmp_path: Path) -> None:
             assert await worker.trim(0.0) == 0
             assert worker.depth() == 0
             await soon(lambda: api.depth() == 0)
+
+            moved = await moved_of(worker, rows[0])
+            adopted = await worker.adopt(replace(moved, row=replace(moved.row, name="adopted")))
+            assert adopted is not None
+            assert await worker.results(adopted.uid, 0, 10) == lines(0, 2)
+            assert [len(each.entries) for each in await worker.history(adopted.uid, 0, 2**62)] == [
+                2
+            ]
+            await soon(lambda: api.stream_count() == 17)
 
     with cluster(tmp_path) as url:
         run(scenario(url))
