@@ -23,6 +23,7 @@ from service.journal.sqlite import SqliteJournal
 from service.schemas import Command, Entry, parse_event, parse_label
 from tests import valkey
 from tests.conftest import Serving
+from tests.service.test_api import Hand
 
 CLASSES: dict[str, Any] = {"labels": {"pending": 200}, "indicators": []}
 SPECS: dict[str, dict[str, Any]] = {
@@ -228,6 +229,20 @@ def test_streams_go_on_where_they_were_moved_to(
         with serving(tmp_path / "none", redis=server.url, **place) as url:
             same(seen(url, 300), expected)
             same(seen(url, 400), later)
+
+
+def test_what_waited_is_applied_without_another_event(
+    tmp_path: Path, server: valkey.Server, serving: Serving
+) -> None:
+    file = exported(tmp_path / "a", tmp_path / "file", waiting=5)
+    assert moved("import", "--redis", server.url, file) == 0
+    assert moved("import", "--data-dir", tmp_path / "b", file) == 0
+    digests: list[list[str]] = []
+    for folder, place in (("a", {}), ("b", {"redis": server.url}), ("b", {})):
+        with serving(tmp_path / folder, **place) as url:
+            digests.append([Hand(url, f"s{i}").settled(5)["digest"] for i in range(3)])
+    # Without a time of their own, events have that of their arrival.
+    assert digests[0] == digests[1] == digests[2]
 
 
 # What is refused
