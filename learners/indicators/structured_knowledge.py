@@ -213,8 +213,10 @@ class StructuredKnowledge(Indicator):
         for name in ("D_before", "D_after"):
             check_range(name, arrays[name], 0.0, 1.0)
         check_range("said", arrays["said"], -MOST_SAID, MOST_SAID)
-        check_range("moments", arrays["moments"][kernels.MEAN :], -MOST_SAID, MOST_SAID)
-        check_range("moments", arrays["moments"][kernels.VARIANCE :], 0.0, MOST_SAID)
+        mean, variance = arrays["moments"][kernels.MEAN], arrays["moments"][kernels.VARIANCE]
+        check_range("moments", mean, -MOST_SAID, MOST_SAID)
+        # No step lies farther from the mean than from one end of the range to the other.
+        check_range("moments", variance, 0.0, 4.0 * MOST_SAID**2)
         check_range("counts", arrays["counts"], 0, 2**53)
         check_range("begun", arrays["begun"], 1, 2**53)
 
