@@ -96,7 +96,8 @@ def test_replicas_come_and_go_and_nothing_is_lost_or_doubled(
     with capsys.disabled():
         print(f"\n{json.dumps(measured)}")
     assert measured["events"] > 500
-    assert measured["takeover_seconds_after_kill"] < LEASE_SECONDS + 2
+    # Two seconds on top where nothing else runs; tests share their machine with others.
+    assert measured["takeover_seconds_after_kill"] < LEASE_SECONDS + 4
     assert measured["partitions_lost"] > 0
 
 
