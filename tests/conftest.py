@@ -44,6 +44,14 @@ class Serving(Protocol):
         """Enter the block."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def log_stays_as_it_is() -> Iterator[None]:
+    """Keep commands run in this process from sending its log to a stream that a test captured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.logs.configure", lambda level: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def serving() -> Serving:
     """A way to run servers of one's own."""

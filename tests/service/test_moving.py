@@ -151,8 +151,6 @@ def fragile() -> Iterator[None]:
     learners: dict[str, type[Learner]] = catalog.LEARNERS  # type: ignore[assignment]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(learners, "rolling_zscore", Fragile)
-        # It is for good, and for the whole process.
-        patch.setattr("service.logs.configure", lambda level: None)
         yield
 
 
