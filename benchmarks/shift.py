@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def _sets(data: Path | None, quick: bool) -> dict[str, Callable[[], Images]]:
     found: dict[str, Callable[[], Images]] = {"digits": digits}
     for name in ("mnist", "fashion"):
         if has(data, name) and not quick:
-            found[name] = lambda name=name: read(data, name)  # type: ignore[misc]
+            found[name] = partial(read, data, name)
     return found
 
 

@@ -88,6 +88,7 @@ class Shares:
                 self.reached = False
                 log.warning("partitions cannot be shared out", detail=error.detail)
             except Exception:
+                # Whoever stops sharing out keeps partitions that nobody applies.
                 self.reached = False
                 log.exception("sharing out failed")
             await asyncio.sleep(min(EAGER_SECONDS, TICK_SECONDS) if self._lacks else TICK_SECONDS)

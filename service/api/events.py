@@ -2,79 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from service.api import replies
 from service.api.bodies import EVENTS
 from service.api.names import StreamName
-from service.api.posting import JSON, LINES, NDJSON, PARAMETERS, post
+from service.api.posting import JSON, describe_answers, describe_body, post
 from service.api.state import ApiState, api_of
 from service.api.templates import stream_or_made
 
 router = APIRouter(prefix="/v1/streams", tags=["events"], responses=replies.PROBLEMS)
 
-_EVENTS_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": {
-                    "oneOf": [
-                        {"$ref": "#/components/schemas/Event"},
-                        {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
-                    ]
-                },
-                "examples": {
-                    "one event": {"value": {"x": {"temperature": 21.5}}},
-                    "several": {
-                        "value": [
-                            {"ts": "2026-01-01T00:00:00Z", "x": {"temperature": 21.5}},
-                            {"ts": "2026-01-01T00:01:00Z", "x": {"temperature": 21.7}},
-                        ]
-                    },
-                },
-            },
-            NDJSON: {
-                "schema": {"type": "string"},
-                "examples": {
-                    "a line each": {
-                        "value": '{"x":{"temperature":21.5}}\n{"x":{"temperature":21.7}}\n'
-                    }
-                },
-            },
-        },
-    },
-    "parameters": PARAMETERS,
-}
-_Answers = list[replies.Result | replies.Duplicate | replies.Problem]
-_EVENTS_REPLIES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": replies.Result | replies.Duplicate | _Answers,
-        "description": "All applied: the results in the form the events came in.",
-        "content": LINES,
-    },
-    202: {"model": replies.Accepted, "description": "Taken, with `ack` received or logged."},
-    207: {
-        "model": _Answers | replies.Accepted,
-        "description": "Some were refused, and have their problem in their place.",
-        "content": LINES,
-    },
-    422: {
-        "model": _Answers | replies.Accepted,
-        "description": "All were refused.",
-        "content": LINES | replies.PROBLEMS["4XX"]["content"],
-    },
-}
+_BODY = describe_body(
+    "Event",
+    {"x": {"temperature": 21.5}},
+    [
+        {"ts": "2026-01-01T00:00:00Z", "x": {"temperature": 21.5}},
+        {"ts": "2026-01-01T00:01:00Z", "x": {"temperature": 21.7}},
+    ],
+    '{"x":{"temperature":21.5}}\n{"x":{"temperature":21.7}}\n',
+)
+_ANSWERS = describe_answers(
+    replies.Result | replies.Duplicate, "the results in the form the events came in"
+)
 
 
 @router.post(
     "/{stream}/events",
     operation_id="post_events",
-    responses=_EVENTS_REPLIES,
-    openapi_extra=_EVENTS_BODY,
+    responses=_ANSWERS,
+    openapi_extra=_BODY,
 )
 async def post_events(stream: StreamName, request: Request) -> Response:
     """Learn from events, and answer each with what the learner thought of it beforehand."""

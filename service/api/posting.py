@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from fastapi import Request
 from pydantic_core import from_json
 from starlette.responses import Response
 
+from service.api import replies
 from service.api.bodies import EVENTS, Batch, Kind, merge, parse_array, parse_lines, read_body
 from service.api.names import answer
 from service.api.state import Api, check_alive
@@ -36,6 +37,48 @@ PARAMETERS: list[dict[str, Any]] = [
     },
 ]
 LINES: dict[str, Any] = {NDJSON: {"schema": {"type": "string"}}}
+
+
+def describe_body(entry: str, one: Any, several: Any, lines: str) -> dict[str, Any]:
+    """Describe a body that holds one entry, an array or a line each, with an example of each."""
+    schema = {"$ref": f"#/components/schemas/{entry}"}
+    name = entry.lower()
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {
+                    "schema": {"oneOf": [schema, {"type": "array", "items": schema}]},
+                    "examples": {f"one {name}": {"value": one}, "several": {"value": several}},
+                },
+                NDJSON: {
+                    "schema": {"type": "string"},
+                    "examples": {"a line each": {"value": lines}},
+                },
+            },
+        },
+        "parameters": PARAMETERS,
+    }
+
+
+def describe_answers(one: Any, what: str) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers to such a body; `one` is the model of the answer to one entry."""
+    several = list[one | replies.Problem]
+    return {
+        200: {"model": one | several, "description": f"All applied: {what}.", "content": LINES},
+        202: {"model": replies.Accepted, "description": "Taken, with `ack` received or logged."},
+        207: {
+            "model": several | replies.Accepted,
+            "description": "Some were refused, and have their problem in their place.",
+            "content": LINES,
+        },
+        422: {
+            "model": several | replies.Accepted,
+            "description": "All were refused.",
+            "content": LINES | replies.PROBLEMS["4XX"]["content"],
+        },
+    }
+
 
 Form = Literal["one", "array", "lines"]
 Find = Callable[[Api, str], Awaitable[StreamRow]]
@@ -65,10 +108,10 @@ async def post(api: Api, stream: str, request: Request, kind: Kind, find: Find) 
     positions = await _append(api, uid, entries, ack, kind) if entries else []
     if ack != "applied":
         return _accepted(batch, len(entries))
-    replies = [line for position in positions for line in await journal.replies(uid, position)]
-    if replies and kind is EVENTS:
-        api.metrics.latency.observe("http", stream, replies[-1], time.perf_counter() - begun)
-    lines, refused = merge(batch, replies)
+    said = [line for position in positions for line in await journal.replies(uid, position)]
+    if said and kind is EVENTS:
+        api.metrics.latency.observe("http", stream, said[-1], time.perf_counter() - begun)
+    lines, refused = merge(batch, said)
     status = 207 if 0 < refused < len(lines) else 422 if refused else 200
     if form == "lines":
         return Response(b"\n".join(lines) + b"\n" if lines else b"", status, media_type=NDJSON)
@@ -124,7 +167,7 @@ def _options(request: Request) -> tuple[Ack, bool]:
     atomic = request.query_params.get("atomic", "false")
     if atomic not in ("true", "false"):
         raise InvalidInput(f"atomic: got {atomic[:40]!r}, expected true or false")
-    return ack, atomic == "true"  # type: ignore[return-value]
+    return cast(Ack, ack), atomic == "true"
 
 
 def _form(request: Request, body: bytes) -> Form:
