@@ -61,7 +61,8 @@ class Homeostatic(Learner):
     An event without a label changes nothing. The score is 1 - max p, or the entropy over ln C.
     It fails where labels are noise, which it keeps rehearsing; where what changes is not the last
     layer's to mend, as in any network this small; and, like all of its kind, on the first few
-    hundred events. `literal` tends to a rate of zero; `memory_gradient` without a ceiling diverges.
+    hundred events. `literal` tends to a rate of zero; `memory_gradient` without a ceiling runs off
+    to rates that harm.
 
     Parameters
     ----------

@@ -218,7 +218,7 @@ def test_specs_that_this_build_does_not_know(tmp_path: Path) -> None:
 
 def test_snapshots_that_cannot_be_read(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    lost = ["newer", "spoiled"]
+    lost = ["newer", "spoiled", "altered"]
     made(service, well=SPEC, **dict.fromkeys([*lost, "older", "whole"], EVERY_20))
     with service.database() as db:
         reschema(db, "newer", 1)
@@ -227,11 +227,18 @@ def test_snapshots_that_cannot_be_read(tmp_path: Path) -> None:
         forget(db, "spoiled")
         damage(db, "older")
         damage(db, "whole", every=True)
+        damage(db, "altered", every=True)
+        db.execute(
+            "UPDATE log SET payload = replace(payload, 'event-5\"', 'event-x\"') WHERE stream = ?",
+            (uid_of(db, "altered"),),
+        )
     with service.running() as client:
         # The first comes before anybody knows: it is kept, and refused from then on.
         assert client.post("newer", events(61, 62), "logged") == {"accepted": 2}
         kept = refused(client, "spoiled", event(61))
         assert "checksum" in kept.detail
+        refused(client, "altered", event(61))
+        assert said(service, "replaying it came to") == 1
         for name in ("well", "older", "whole"):
             client.post(name, events(61, 70))
             assert client.state(name)["digest"] == undisturbed(70, client.stream(name)["spec"])

@@ -69,6 +69,21 @@ def test_what_should_not_pause_does_not_but_by_a_rare_chance(loss: Loss) -> None
     assert pauses <= 1
 
 
+def test_weights_from_before_a_drift_do_not_come_back() -> None:
+    def drifts(at: float, canary: bool, paused: bool) -> float:
+        """Generalizes, is struck by a drift, and then learns by heart."""
+        if at < 10:
+            return generalizes(at, canary, paused)
+        return 2.0 + 0.02 * at if canary or at < 13 else 2.0 / (at - 12)
+
+    for seed in range(10):
+        governor = Governor(**SMALL)
+        acts = list(run(governor, drifts, 30, seed))
+        after = [act for i, act in acts if i >= 10 * governor.block_losses]
+        assert after[0] is Act.KEEP
+        assert Act.RESTORE in after
+
+
 def paused_governor(probe_blocks: int = 20) -> Governor:
     governor = Governor(**SMALL, probe_blocks=probe_blocks)
     for _, act in run(governor, learns_by_heart, 60):
