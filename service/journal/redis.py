@@ -660,6 +660,9 @@ class RedisJournal:
                 await self._look_for_lost()
             except JournalUnavailable:
                 continue  # Whoever needs the server hears of it.
+            except Exception:
+                # Whoever stops here lets waiting clients wait for good.
+                log.exception("the journal's server cannot be looked at")
 
     async def _measure(self) -> None:
         found = await self._server.all_of([("HGET", keys.head, "depth") for keys in self._keys])

@@ -63,14 +63,21 @@ class Feed:
                     await self._look(sorted(self._stale))
                     self._stale.clear()
                 found = await self._server.wait_for(self._places, ENTRIES_AT_ONCE)
+                for key, entries in found.items():
+                    await self._take(key, entries)
             except JournalUnavailable as error:
                 log.warning("journal cannot be followed", detail=error.detail)
-                self.doubt()
-                self._interrupted(list(self._keys))
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            for key, entries in found.items():
-                await self._take(key, entries)
+                await self._begin_again()
+            except Exception:
+                # News that another build wrote, for one. Whoever stops here answers nobody again;
+                # to look anew passes over what could not be read.
+                log.exception("news of the journal cannot be read")
+                await self._begin_again()
+
+    async def _begin_again(self) -> None:
+        self.doubt()
+        self._interrupted(list(self._keys))
+        await asyncio.sleep(PAUSE_SECONDS)
 
     async def _take(self, key: str, entries: list[tuple[bytes, Fields]]) -> None:
         for entry, fields in entries:

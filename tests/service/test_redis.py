@@ -412,6 +412,30 @@ def test_what_one_process_does_all_others_see(server: valkey.Server) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("key", ["news", "out"])
+def test_news_that_cannot_be_read_do_not_make_a_process_deaf(
+    server: valkey.Server, key: str
+) -> None:
+    """As when another build writes them."""
+
+    async def scenario() -> None:
+        async with opened(server.url) as api, opened(server.url) as worker:
+            assert await worker.acquire(0)
+            row = await new_stream(worker)
+            await soon(lambda: api.stream_by_uid(row.uid) is not None)
+            for strange in ("made", "d"):
+                server.ask("XADD", f"synaptide:{{0}}:{key}", "*", strange, "nonsense")
+            await new_stream(worker, "another")
+            await soon(lambda: api.stream_count() == 2)
+            (position,) = await api.append(row.uid, events(1, 2), "applied")
+            waiting = asyncio.create_task(api.replies(row.uid, position))
+            await apply(worker)
+            async with asyncio.timeout(10):
+                assert await waiting == lines(0, 2)
+
+    run(scenario())
+
+
 def test_a_new_owner_knows_how_its_streams_stand(server: valkey.Server) -> None:
     async def scenario() -> None:
         async with (
