@@ -12,7 +12,7 @@ from learners.kernels import segments
 from learners.kernels import temporal_memory as kernels
 from learners.kernels.bits import set_bit
 from learners.kernels.inverted_lists import BLOCK
-from learners.kernels.lanes import LANES, PAGE
+from learners.kernels.lanes import PAGE
 from learners.kernels.segments import Memory
 from learners.parameters import (
     Layout,
@@ -23,6 +23,13 @@ from learners.parameters import (
     layout_bytes,
     require,
     require_state,
+)
+from learners.temporal_memory_layout import (
+    ahead_layout,
+    index_type,
+    memory_layout,
+    most_blocks,
+    words,
 )
 
 EVICTIONS = ("least_useful", "least_recently_used")
@@ -193,10 +200,12 @@ class TemporalMemory(Stateful):
     ) -> int:
         """Return the bytes of all arrays when every cap is reached and every list is at worst."""
         cells = columns * cells_per_column
-        blocks = _most_blocks(cells, max_segments, max_synapses)
+        blocks = most_blocks(cells, max_segments, max_synapses)
         listed = (active_columns or columns) * cells_per_column
-        layout = _layout(columns, cells, listed, max_segments, max_segments, max_synapses, blocks)
-        layout |= _ahead_layout(cells, bridging)
+        layout = memory_layout(
+            columns, cells, listed, max_segments, max_segments, max_synapses, blocks
+        )
+        layout |= ahead_layout(cells, bridging)
         return layout_bytes(layout)
 
     def make_room(self, n_columns: int) -> None:
@@ -206,7 +215,7 @@ class TemporalMemory(Stateful):
             if missing == kernels.NO_SEGMENT:
                 slots = min(_grown(slots, n_columns), self.max_segments)
             else:
-                most = _most_blocks(len(self.arrays.cell_n), self.max_segments, self.max_synapses)
+                most = most_blocks(len(self.arrays.cell_n), self.max_segments, self.max_synapses)
                 blocks = min(_grown(blocks, n_columns), most)
             grown = self._allocate(slots, blocks)
             for name, array in self.arrays._asdict().items():
@@ -334,14 +343,14 @@ class TemporalMemory(Stateful):
 
     def check_state(self, arrays: Arrays) -> None:
         """Raise `StateError` unless `set_state` can take `arrays` safely."""
-        cell = _index_type(self.columns * self.cells_per_column)
+        cell = index_type(self.columns * self.cells_per_column)
         like: Layout = {
             "seg_cell": ((-1,), cell),
             "seg_n": ((-1,), np.uint8),
             "seg_used": ((-1,), np.uint32),
             "syn_cell": ((-1,), cell),
             "syn_perm": ((-1,), np.uint16),
-            "free": ((-1,), _index_type(self.max_segments)),
+            "free": ((-1,), index_type(self.max_segments)),
             "active": ((-1,), np.int32),
             "winners": ((-1,), np.int32),
             "ahead": ((-1,), np.int32),
@@ -388,7 +397,7 @@ class TemporalMemory(Stateful):
         require_state(agrees, "ahead", "expected cells if the context is lost, else none")
         require_state(
             not kernels.has_duplicates(
-                seg_n, arrays["syn_cell"], np.zeros(_words(cells), np.uint64)
+                seg_n, arrays["syn_cell"], np.zeros(words(cells), np.uint64)
             ),
             "syn_cell",
             "a segment has two synapses on one cell",
@@ -423,10 +432,10 @@ class TemporalMemory(Stateful):
     def _allocate(self, slots: int, blocks: int) -> dict[str, NDArray[Any]]:
         cells = self.columns * self.cells_per_column
         listed = self.most_columns * self.cells_per_column
-        layout = _layout(
+        layout = memory_layout(
             self.columns, cells, listed, slots, self.max_segments, self.max_synapses, blocks
         )
-        arrays = allocate(layout | _ahead_layout(cells, self.bridging))
+        arrays = allocate(layout | ahead_layout(cells, self.bridging))
         arrays["settings"][:] = self._settings
         return arrays
 
@@ -439,62 +448,6 @@ def _members(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.flatnonzero(np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little"))
 
 
-def _index_type(n: int) -> type[np.unsignedinteger[Any]]:
-    """Return the smallest type of the kernels that holds 0 ... n - 1."""
-    return np.uint16 if n <= 65_536 else np.uint32
-
-
-def _words(n: int) -> int:
-    """Return how many words hold n bits, with one to spare."""
-    return n // 64 + 2
-
-
 def _grown(room: int, needed: int) -> int:
     """Return more room, by a quarter or at least by what is needed."""
     return room + max(room // 4, needed, PAGE)
-
-
-def _most_blocks(cells: int, max_segments: int, max_synapses: int) -> int:
-    """Return how many blocks suffice in the worst case: only a cell's first one has room."""
-    return max_segments * max_synapses // BLOCK + cells
-
-
-def _ahead_layout(cells: int, bridging: int) -> Layout:
-    return {"ahead": ((bridging + 1 if bridging else 0, _words(cells)), np.uint64)}
-
-
-def _layout(
-    columns: int, cells: int, listed: int, slots: int, max_segments: int, room: int, blocks: int
-) -> Layout:
-    cell, slot = _index_type(cells), _index_type(max_segments)
-    pages, rows = -(-slots // PAGE), slots - (-LANES // room)
-    return {
-        "seg_cell": ((slots,), cell),
-        "seg_n": ((slots,), np.uint8),
-        "seg_used": ((slots,), np.uint32),
-        "syn_cell": ((rows, room), cell),
-        "syn_perm": ((rows, room), np.uint16),
-        "free": ((slots,), slot),
-        "potential": ((pages * PAGE,), np.uint8),
-        "hits": ((slots, -(-room // LANES)), np.uint16),
-        "matching": ((slots,), np.uint32),
-        "grouped": ((slots,), np.uint32),
-        "block": ((blocks * BLOCK,), slot),
-        "block_next": ((blocks,), np.uint32),
-        "link_head": ((cells,), np.uint32),
-        "cell_n": ((cells,), np.uint8),
-        "is_active": ((_words(cells),), np.uint64),
-        "is_winner": ((_words(cells),), np.uint64),
-        "is_predicted": ((_words(cells),), np.uint64),
-        "marked": ((_words(cells),), np.uint64),
-        "active": ((listed,), np.uint32),
-        "winners": ((listed,), np.uint32),
-        "next_winners": ((listed,), np.uint32),
-        "candidates": ((listed,), np.uint32),
-        "place": ((columns,), np.uint32),
-        "group_end": ((columns,), np.uint32),
-        "scratch": ((room,), np.uint32),
-        "rng": ((1,), np.uint64),
-        "counts": ((segments.COUNTS,), np.int64),
-        "settings": ((segments.SETTINGS,), np.int64),
-    }
