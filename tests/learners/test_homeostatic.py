@@ -115,6 +115,8 @@ def test_literal_rule_puts_itself_to_sleep() -> None:
     constant = run_arm(part, "every 100", 1, "", CONSTANT | {"rate": 0.01})
     assert run.least_rate < 1e-3
     assert run.accuracy < constant.accuracy - 0.1
+    floored = run_arm(part, "every 100", 1, "literal", ARMS["literal"] | {"floor": 0.4})
+    assert floored.least_rate == pytest.approx(0.4 * 0.01)
 
 
 def test_ceiling_keeps_the_memory_gradient_from_a_rate_too_high() -> None:
