@@ -115,7 +115,7 @@ def test_literal_rule_puts_itself_to_sleep() -> None:
     constant = run_arm(part, "every 100", 1, "", CONSTANT | {"rate": 0.01})
     assert run.least_rate < 1e-3
     assert run.accuracy < constant.accuracy - 0.1
-    floored = run_arm(part, "every 100", 1, "literal", ARMS["literal"] | {"floor": 0.4})
+    floored = run_arm(part, "every 100", 1, "literal", {**ARMS["literal"], "floor": 0.4})
     assert floored.least_rate == pytest.approx(0.4 * 0.01)
 
 
