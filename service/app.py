@@ -113,7 +113,7 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     """Open the journal, run the workers, and on the way out leave everything committed."""
     journal = open_journal(settings)
     await journal.open()
-    held.hold_unreadable(journal)
+    held.hold_unreadable(journal, journal.streams())
     pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
     shares = Shares(
         journal,

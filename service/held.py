@@ -6,6 +6,7 @@ was. Only the position after which its records wait is written, with the commits
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import blake2b
 
@@ -32,9 +33,9 @@ def hold(journal: Journal, row: StreamRow, error: Unreadable) -> None:
         journal.hold(row.uid, error.detail)
 
 
-def hold_unreadable(journal: Journal) -> None:
-    """Hold every stream whose spec cannot be read, before anything is asked of it."""
-    for row in journal.streams():
+def hold_unreadable(journal: Journal, rows: Iterable[StreamRow]) -> None:
+    """Hold those streams whose spec cannot be read, before anything is asked of them."""
+    for row in rows:
         spec = read_spec(row.spec)
         if isinstance(spec, str):
             hold(journal, row, unreadable(row, spec))
@@ -42,9 +43,9 @@ def hold_unreadable(journal: Journal) -> None:
 
 async def revive(journal: Journal, partition: int) -> None:
     """Have the streams that a process before could not bring back be tried now."""
-    for row in journal.streams():
-        if journal.partition_of(row.uid) != partition:
-            continue
+    rows = [row for row in journal.streams() if journal.partition_of(row.uid) == partition]
+    hold_unreadable(journal, rows)
+    for row in rows:
         if row.held_after is not None and not row.unreadable:
             with suppress(QueueFull):  # Then the stream's next event does it.
                 await journal.append(row.uid, [Command(command="revive")], "received")

@@ -453,7 +453,9 @@ class Worker:
         works = []
         for uid, live in chosen:
             row = self.journal.stream_by_uid(uid)
-            if row is not None and live.unsaved and live.stream.keeps_state:
+            if row is None or row.held_after is not None:
+                continue  # A snapshot that stands here would pass over the records that wait.
+            if live.unsaved and live.stream.keeps_state:
                 works.append(Work(row, live, []))
                 await self._try_snapshot(works[-1])
         if works:

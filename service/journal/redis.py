@@ -360,9 +360,12 @@ class RedisJournal:
     async def acquire(self, partition: int) -> int | None:
         """Take a partition in order to apply it; return the epoch, or `None` if it is taken."""
         self._check_open()
+        known = self.owned.get(partition)
         epoch = await self._leases.acquire(partition)
         if epoch is not None:
-            await self._refresh(partition)
+            rows = await self._refresh(partition)
+            if epoch != known:
+                self._mirror.begin(rows)
         return epoch
 
     async def renew(self) -> list[int]:
@@ -634,11 +637,10 @@ class RedisJournal:
         if not call.cancelled():
             call.exception()  # Marks it as seen: its caller may have gone away.
 
-    async def _refresh(self, partition: int) -> None:
+    async def _refresh(self, partition: int) -> list[StreamRow]:
         """Read how a partition's streams stand: who does not own it is not told of each commit."""
-        for feed in self._feeds:
-            if partition in feed.reached:
-                await feed.refresh(partition)
+        (feed,) = (each for each in self._feeds if partition in each.reached)
+        return await feed.refresh(partition)
 
     def _interrupted(self, partitions: Sequence[int]) -> None:
         """Take what was read for what may be lost: the server was out of reach."""

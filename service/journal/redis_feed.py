@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from service.errors import JournalUnavailable
+from service.journal.base import StreamRow
 from service.journal.redis_keys import Fields, Keys, fields_in, position_in, row_in
 from service.journal.redis_mirror import Mirror
 from service.journal.redis_news import decode
@@ -129,14 +130,15 @@ class Feed:
             self.reached[partition] = int(at or 0)
             await self.refresh(partition)
 
-    async def refresh(self, partition: int) -> None:
-        """Read the rows of a partition anew."""
+    async def refresh(self, partition: int) -> list[StreamRow]:
+        """Read the rows of a partition anew, and return them."""
         keys = self._keys[partition]
         uids = await self._server.call("HVALS", keys.names)
         found = await self._server.all_of([("HGETALL", keys.stream(int(uid))) for uid in uids])
         rows = [row_in(int(uid), fields) for uid, fields in zip(uids, found, strict=True) if fields]
         own = [uid for uid in self._mirror.rows if uid % self._modulus == partition]
         self._mirror.replace(rows, own)
+        return rows
 
 
 def found_row(reply: list[bytes | list[bytes]]) -> tuple[int, dict[bytes, bytes]] | None:

@@ -61,6 +61,18 @@ class Mirror:
                 known.spec, known.version = row.spec, row.version
                 self.recent.drop(row.uid)
 
+    def begin(self, partition_rows: Sequence[StreamRow]) -> None:
+        """Take a partition's rows for how they stand: only this process changes them from now on.
+
+        That another process held records of a stream back moved neither offset nor digest, and
+        what could not be read a while ago may have been written anew.
+        """
+        for row in partition_rows:
+            known = self.rows[row.uid]
+            known.unreadable = ""
+            self.held.discard(row.uid)
+            self._stand(known, row.offset, row.digest, row.status)
+
     def applied(
         self,
         uid: int,

@@ -126,6 +126,29 @@ def test_an_owner_that_lost_its_lease_hears_of_it_when_it_renews(server: valkey.
     run(scenario())
 
 
+def test_a_new_owner_knows_what_waits_of_a_stream_and_tries_it_anew(server: valkey.Server) -> None:
+    async def scenario() -> None:
+        settings = {"follows_results": False}  # As a worker does.
+        async with opened(server.url, **settings) as one, opened(server.url, **settings) as two:
+            row = await new_stream(one)
+            assert await one.acquire(0)
+            assert await one.append(row.uid, events(2), "received")
+            await apply(one)
+            two.hold((await two.look_up("taxi")).uid, "it cannot be read")
+            (held,) = await one.append(row.uid, events(1), "received")
+            at = await one.committed(0)
+            await one.read(0, at, 10)
+            waits = replace(said(one, row.uid, 0), status={"held_after": at})
+            one.hold(row.uid, "it cannot be read")
+            await one.commit(0, at, held, [waits], {})
+            await one.release(0)
+            assert await two.acquire(0)
+            known = two.stream("taxi")
+            assert (known.held_after, known.unreadable, two.held_count()) == (at, "", 0)
+
+    run(scenario())
+
+
 def test_a_stream_is_adopted_by_the_owner_of_its_partition_alone(server: valkey.Server) -> None:
     async def scenario() -> None:
         async with opened(server.url, lease_seconds=0.2) as one, opened(server.url) as two:
