@@ -90,7 +90,10 @@ class Stateful:
     """Names of the attributes that are the state, the random generator's among them."""
 
     state_schema: ClassVar[int] = 1
-    """Raised whenever an array changes its name, dtype, shape or meaning."""
+    """Raised whenever an array changes its name, dtype, shape or meaning.
+
+    The service's format of snapshots is raised with it; see `service.formats`.
+    """
 
     def get_state(self) -> Arrays:
         """Return a copy of every state array."""
@@ -102,6 +105,17 @@ class Stateful:
         check_arrays(arrays, own)
         for name, array in own.items():
             array[...] = arrays[name]
+
+    def from_previous(self, arrays: Arrays) -> Arrays:
+        """Return arrays of the schema before this one as arrays of this one.
+
+        Raises `StateError` where the one cannot be had from the other.
+        """
+        raise StateError(f"state_schema: got {self.state_schema - 1}, expected {self.state_schema}")
+
+    def to_previous(self, arrays: Arrays) -> Arrays:
+        """Return arrays of this schema as arrays of the one before, or raise `StateError`."""
+        raise StateError(f"state_schema: got {self.state_schema}, expected one before it")
 
     def held_bytes(self) -> int:
         """Return about how many bytes it holds by now; at most `memory_bytes` promises."""

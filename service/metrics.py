@@ -26,10 +26,10 @@ from prometheus_client.registry import Collector
 from service import stream_series
 from service.catalog import LEARNERS
 from service.errors import ResultsExpired, SynaptideError
+from service.formats import FORMAT
 from service.journal.base import Journal, StreamRow
 from service.latency import Latency
 from service.peaks import Peaks
-from service.snapshots import SNAPSHOT_FORMAT
 from service.stream_series import see
 from service.version import VERSION
 
@@ -153,7 +153,7 @@ class Metrics:
             {
                 "version": VERSION,
                 "python": platform.python_version(),
-                "snapshot_format": str(SNAPSHOT_FORMAT),
+                "snapshot_format": str(FORMAT),
             }
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -11,23 +12,37 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from learners.base import StateError
+from learners.base import Arrays, StateError, Stateful
 from service import container
 from service.errors import SnapshotError
+from service.formats import DOWNGRADES, FORMAT, RAISED, Document, upgraded
 from service.schemas import StreamSpec
 from service.specs import same_learner
 from service.standing import Standing
 from service.stream import Stream
 
-SNAPSHOT_FORMAT = 2
+
+def snapshot(stream: Stream, write_format: int = FORMAT) -> bytes:
+    """Return the whole state as a container, in the newest format or in the one before.
+
+    What cannot be said in the format before is said in the newest.
+    """
+    if write_format < FORMAT:
+        with suppress(StateError):
+            return container.pack(*DOWNGRADES[FORMAT](*_document(stream, RAISED)))
+    return container.pack(*_document(stream))
 
 
-def snapshot(stream: Stream) -> bytes:
-    """Return the whole state as a container."""
+def _document(stream: Stream, lowered: Set[str] = frozenset()) -> Document:
+    """Return header and arrays; parts of some kinds in the state schema before theirs."""
+    states = {
+        owner: _lowered(part) if kind in lowered else (part.state_schema, part.get_state())
+        for owner, kind, part in _parts(stream)
+    }
     header = {
-        "format": SNAPSHOT_FORMAT,
+        "format": FORMAT,
         "kind": stream.spec.learner.kind,
-        "state_schema": stream.learner.state_schema,
+        "schemas": {owner: schema for owner, (schema, _) in states.items()},
         "spec": stream.spec.model_dump(mode="json"),
         "offset": stream.offset,
         "digest": stream.digest.hex(),
@@ -37,16 +52,36 @@ def snapshot(stream: Stream) -> bytes:
         **_calibration(stream),
         "numpy": np.__version__,
     }
-    arrays = {f"learner/{name}": array for name, array in stream.learner.get_state().items()}
-    for i, indicator in enumerate(stream.indicators):
-        state = indicator.get_state()
-        arrays |= {f"indicator{i}/{name}": array for name, array in state.items()}
+    arrays = {
+        f"{owner}/{name}": array
+        for owner, (_, state) in states.items()
+        for name, array in state.items()
+    }
     arrays |= {f"stream/{name}": array for name, array in stream.seen.get_state().items()}
     if stream.pending is not None:
         arrays |= {f"labels/{name}": array for name, array in stream.pending.get_state().items()}
     arrays |= {f"tutor/{name}": array for name, array in stream.tutor.get_state().items()}
     arrays["quality/state"] = np.frombuffer(stream.quality.get_state(), np.uint8)
-    return container.pack(header, arrays)
+    return header, arrays
+
+
+def _parts(stream: Stream) -> Iterator[tuple[str, str, Stateful]]:
+    """Yield what a stream's parts are called in a snapshot, their kinds, and themselves."""
+    yield "learner", stream.spec.learner.kind, stream.learner
+    for i, (params, part) in enumerate(zip(stream.spec.indicators, stream.indicators, strict=True)):
+        yield f"indicator{i}", params.kind, part
+
+
+def _lowered(part: Stateful) -> tuple[int, Arrays]:
+    return part.state_schema - 1, part.to_previous(part.get_state())
+
+
+def _set_state(part: Stateful, schema: Any, arrays: Arrays) -> None:
+    if schema == part.state_schema - 1:
+        arrays = part.from_previous(arrays)
+    elif schema != part.state_schema:
+        raise ValueError(f"state_schema: got {schema!r}, expected {part.state_schema}")
+    part.set_state(arrays)
 
 
 def _calibration(stream: Stream) -> dict[str, Any]:
@@ -60,7 +95,7 @@ def restore(stream: Stream, blob: bytes, max_bytes: int) -> None:
     offset and digest; any other keeps its own and records the change in its digest. After an
     error the stream is to be thrown away.
     """
-    header, arrays = container.unpack(blob, max_bytes)
+    header, arrays = _unpacked(blob, max_bytes)
     spec = spec_in(header)
     conflict = same_learner(stream.spec, spec)
     if conflict:
@@ -74,11 +109,10 @@ def restore(stream: Stream, blob: bytes, max_bytes: int) -> None:
 
 
 def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole: bool) -> None:
-    _check(stream, header)
+    _check(header)
     parts = _by_owner(arrays)
-    stream.learner.set_state(parts.pop("learner", {}))
-    for i, indicator in enumerate(stream.indicators):
-        indicator.set_state(parts.pop(f"indicator{i}", {}))
+    for owner, _, part in _parts(stream):
+        _set_state(part, header["schemas"][owner], parts.pop(owner, {}))
     seen, quality = parts.pop("stream", {}), parts.pop("quality", {})
     labels, tutor = parts.pop("labels", {}), parts.pop("tutor", {})
     if parts:
@@ -86,8 +120,7 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
     standing = Standing()
     standing.set_state(header["standing"])
     stream.learning = header["learning"]
-    # A snapshot from before there was a governor asks for nothing.
-    asked = header.get("asked", "auto") if whole else stream.tutor.asked
+    asked = header["asked"] if whole else stream.tutor.asked
     stream.tutor.set_state(stream.spec, asked, tutor)
     if whole:
         stream.offset = int(header["offset"])
@@ -106,10 +139,20 @@ def _take(stream: Stream, header: dict[str, Any], arrays: dict[str, Any], whole:
 
 def revived(blob: bytes, max_bytes: int) -> Stream:
     """Build the stream a snapshot was taken of, or raise `SnapshotError`."""
-    header, _ = container.unpack(blob, max_bytes)
+    header, _ = _unpacked(blob, max_bytes)
     stream = Stream(spec_in(header))
     restore(stream, blob, max_bytes)
     return stream
+
+
+def _unpacked(blob: bytes, max_bytes: int) -> Document:
+    header, arrays = container.unpack(blob, max_bytes)
+    try:
+        return upgraded(header, arrays)
+    except ValueError as error:
+        raise SnapshotError(f"snapshot: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SnapshotError(f"snapshot: header: {type(error).__name__}: {error}") from None
 
 
 def restored(stream: Stream, blob: bytes, max_bytes: int) -> Stream:
@@ -130,15 +173,11 @@ def spec_in(header: dict[str, Any]) -> StreamSpec:
         raise SnapshotError(f"snapshot: spec: {first['msg']} at {first['loc']}") from None
 
 
-def _check(stream: Stream, header: Mapping[str, Any]) -> None:
-    """Raise `ValueError` unless a header is such as a stream of this kind has."""
-    wanted = {"format": SNAPSHOT_FORMAT, "state_schema": stream.learner.state_schema}
-    for name, want in wanted.items():
-        if header[name] != want:
-            raise ValueError(f"{name}: got {header[name]!r}, expected {want}")
+def _check(header: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a header is such as a stream has."""
     if header["learning"] not in ("warming", "learning", "paused", "quarantined"):
         raise ValueError(f"learning: got {header['learning']!r}")
-    if header.get("asked", "auto") not in ("learning", "paused", "auto"):
+    if header["asked"] not in ("learning", "paused", "auto"):
         raise ValueError(f"asked: got {header['asked']!r}")
     offset = header["offset"]
     if type(offset) is not int or not 0 <= offset <= 2**53:

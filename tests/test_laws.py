@@ -12,6 +12,7 @@ import pytest
 
 from service import errors
 from service.catalog import INDICATORS, LEARNERS
+from service.formats import FORMAT, RAISED
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,10 @@ def test_no_module_imports_one_that_imports_it() -> None:
     [
         ("learners.kernels", {"learners.kernels", "numpy", "numba", "llvmlite"}),
         ("learners", {"learners", "numpy", "river"}),
-        ("service.journal", {"service.journal", "service.errors", "service.schemas"}),
+        (
+            "service.journal",
+            {"service.journal", "service.errors", "service.formats", "service.schemas"},
+        ),
     ],
 )
 def test_a_package_knows_only_what_lies_below_it(package: str, allowed: set[str]) -> None:
@@ -100,3 +104,12 @@ def test_every_problem_is_documented() -> None:
 
 def test_every_kind_is_in_the_readme() -> None:
     assert documented("README.md") >= LEARNERS.keys() | INDICATORS.keys()
+
+
+def test_a_state_schema_rises_with_the_format_alone() -> None:
+    """Builds tell by the format what they can read of each other, and by nothing else."""
+    # Raise both, name the kinds in RAISED, and give them `from_previous` and `to_previous`.
+    schemas = {kind: cls.state_schema for kind, cls in [*LEARNERS.items(), *INDICATORS.items()]}
+    unlike_one = {kind: schema for kind, schema in schemas.items() if schema != 1}
+    assert (FORMAT, unlike_one) == (3, {"sequence_memory": 3})
+    assert schemas.keys() >= RAISED

@@ -14,7 +14,7 @@ from service.api import replies
 from service.api.names import answer
 from service.api.state import ApiState
 from service.errors import JournalUnavailable, NotReady
-from service.snapshots import SNAPSHOT_FORMAT
+from service.formats import FORMAT
 from service.version import VERSION
 
 router = APIRouter(tags=["operations"])
@@ -83,6 +83,6 @@ async def version() -> Response:
         {
             "version": VERSION,
             "python": platform.python_version(),
-            "snapshot_format": SNAPSHOT_FORMAT,
+            "snapshot_format": FORMAT,
         }
     )

@@ -116,7 +116,7 @@ def reschema(db: sqlite3.Connection, name: str, by: int) -> None:
     rows = db.execute("SELECT id, blob FROM snapshots WHERE uid = ?", (uid_of(db, name),))
     for row, blob in rows.fetchall():
         header, arrays = container.unpack(blob, 1 << 30)
-        header["state_schema"] += by
+        header["schemas"]["learner"] += by
         db.execute(
             "UPDATE snapshots SET blob = ? WHERE id = ?", (container.pack(header, arrays), row)
         )

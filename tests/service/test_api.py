@@ -28,11 +28,11 @@ from service.api import events, labels, live, operations, overview, replies, str
 from service.api.state import Api
 from service.client import Client
 from service.errors import NotReady
+from service.formats import FORMAT
 from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
 from service.schemas import parse_event, parse_spec
 from service.settings import Settings
-from service.snapshots import SNAPSHOT_FORMAT
 from service.stream import Stream
 from service.version import VERSION
 from tests.conftest import Serving
@@ -713,7 +713,7 @@ def test_health_and_version(server: str) -> None:
     assert hand.ask("get_livez", 200).json == {"status": "alive"}
     assert hand.ask("get_readyz", 200).json == {"status": "ready"}
     version = hand.ask("get_version", 200).json
-    assert (version["version"], version["snapshot_format"]) == (VERSION, SNAPSHOT_FORMAT)
+    assert (version["version"], version["snapshot_format"]) == (VERSION, FORMAT)
 
 
 parse_plain: Any = text_string_to_metric_families

@@ -266,7 +266,7 @@ def test_a_snapshot_from_before_there_were_labels_is_read() -> None:
     stream = Stream(spec_of())
     for event, y in rows(30):
         stream.step(labeled(event, y), 0.0)
-    header, arrays = container.unpack(snapshot(stream), LIMIT)
+    header, arrays = container.unpack(snapshot(stream, 2), LIMIT)
     for name in ("labels", "calibrate"):
         del header["spec"][name]
     older = {name: array for name, array in arrays.items() if not name.startswith("labels/")}
