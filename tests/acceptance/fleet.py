@@ -25,6 +25,7 @@ class Member:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def wait_until_ready(self) -> None:
@@ -35,6 +36,11 @@ class Member:
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self.process.send_signal(number)
+
+    def end(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
 
 
 class Fleet:
@@ -57,32 +63,29 @@ class Fleet:
         self._command = list(command)
         self.logs: list[Path] = []
 
-    def start(self, role: str) -> Member:
+    def start(self, role: str, url: str | None = None, port: int | None = None) -> Member:
         """Start a process; it is killed at the latest with the fleet."""
-        port = valkey.free_port()
+        port = valkey.free_port() if port is None else port
         log = self._folder / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)
-        command = [*self._command, "--role", role, "--port", str(port), "--redis", self.url]
+        command = [*self._command, "--role", role, "--port", str(port), "--redis", url or self.url]
         settings = {
             "SYNAPTIDE_RESULTS_KEPT": "100000000",
             "SYNAPTIDE_REDIS_PARTITIONS": str(self._partitions),
             "SYNAPTIDE_LEASE_SECONDS": str(self._lease_seconds),
+            "FLEET_MEMBER": str(len(self.logs)),
         }
         output = self._stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=output, env=os.environ | settings
         )
-        self._stack.callback(_end, process)
-        return Member(process, port)
+        member = Member(process, port)
+        self._stack.callback(member.end)
+        return member
 
     def said(self) -> str:
         """Return what all have logged."""
         return "".join(log.read_text() for log in self.logs)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
 
 @contextmanager

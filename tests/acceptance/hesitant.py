@@ -7,6 +7,8 @@ arguments are those of `synaptide serve`.
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import sys
 import time
@@ -18,8 +20,10 @@ from service.journal import redis_server
 from tests.acceptance.fleet import LEASE_SECONDS
 
 GUARDS = re.compile(r"return \{'(FENCED|STALE|PHANTOM)'.*\}")
-HESITATES_AT = {30, 60, 120, 250, 400}
-"""Which of a process's commits wait."""
+COMMITS_BETWEEN = (30, 300)
+SECONDS_BEYOND_LEASE = (1.0, 2.5)
+HESITATED = "stopped short before a commit"
+"""What a process says when it waits."""
 
 
 def without_guards(text: str) -> str:
@@ -33,7 +37,8 @@ class Hesitant(redis_server.Server):
     """A server that is reached late, as by a process that was not let run for a while."""
 
     guarded = True
-    commits = 0
+    random = random.Random(os.environ.get("SEED", "1") + os.environ.get("FLEET_MEMBER", "0"))
+    left = random.randint(*COMMITS_BETWEEN) // 3
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -43,9 +48,12 @@ class Hesitant(redis_server.Server):
     async def run(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
         """Run a script, at once or much later."""
         if name == "commit":
-            Hesitant.commits += 1
-            if Hesitant.commits in HESITATES_AT:
-                time.sleep(LEASE_SECONDS + 1)  # noqa: ASYNC251 (the whole process is to stand still)
+            Hesitant.left -= 1
+            if Hesitant.left == 0:
+                Hesitant.left = self.random.randint(*COMMITS_BETWEEN)
+                print(HESITATED, file=sys.stderr, flush=True)
+                # The whole process is to stand still.
+                time.sleep(LEASE_SECONDS + self.random.uniform(*SECONDS_BEYOND_LEASE))  # noqa: ASYNC251
         return await super().run(name, keys, *arguments)
 
 

@@ -31,6 +31,12 @@ def refold(url: str, name: str) -> Refolded:
     return asyncio.run(_refold(url, name))
 
 
+async def pending(journal: RedisJournal, uid: int) -> int:
+    """Return how many entries of a stream wait to be applied, as commits have counted."""
+    keys = journal._place(uid)[1]
+    return int(await journal._server.call("HGET", keys.pending, uid))
+
+
 async def _refold(url: str, name: str) -> Refolded:
     journal = RedisJournal(url, partitions=PARTITIONS, follows_results=False)
     await journal.open()
@@ -49,6 +55,7 @@ async def _refold(url: str, name: str) -> Refolded:
         found: list[bytes] = []
         while page := await journal.results(row.uid, len(found), 10_000):
             found += page
+        waiting = await pending(journal, row.uid)
     finally:
         await journal.close()
     refolded = Refolded(len(found), {json.loads(line)["event_id"] for line in found})
@@ -56,6 +63,7 @@ async def _refold(url: str, name: str) -> Refolded:
         ("offset", row.offset, stream.offset),
         ("digest", row.digest, stream.digest.hex()),
         ("results", len(found), len(expected)),
+        ("entries that wait", waiting, 0),
     ):
         if got != want:
             refolded.violations.append(f"{name}: {what}: got {got}, expected {want}")

@@ -115,21 +115,6 @@ def test_workers_that_come_back_too_late_are_fenced(
 
 
 @pytest.mark.long
-def test_without_its_guards_the_same_run_reports_a_violation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def try_again() -> None:
-        """Whether a late commit meets one of the new owner's is a matter of luck."""
-        for attempt in range(4):
-            come_and_go(tmp_path / str(attempt), [*HESITANT, "--unguarded"])
-
-    with pytest.raises(AssertionError) as violation:
-        try_again()
-    with capsys.disabled():
-        print(f"\nviolation: {str(violation.value)[:300]}")
-
-
-@pytest.mark.long
 def test_an_event_that_ends_every_process_is_set_aside(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.acceptance.poisoned"]
     with (
