@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -48,7 +49,18 @@ class Leases:
         return int(epoch)
 
     async def mark(self, partition: int, place: Place) -> int:
-        """Note that an entry is about to be stepped; return how many owners died at this note."""
+        """Note that an entry is about to be stepped; return how many owners died at this note.
+
+        Before several are taken for dead, those who only stood still have as long as a lease to
+        say so.
+        """
+        died = await self._mark(partition, place)
+        if died > 1:
+            await asyncio.sleep(self._milliseconds / 1_000)
+            died = await self._mark(partition, place)
+        return died
+
+    async def _mark(self, partition: int, place: Place) -> int:
         owner, epoch = self.token(partition)
         position, index = place
         died = await self._server.run(
@@ -63,7 +75,9 @@ class Leases:
         """Hold on to what is owned; return what is lost."""
         held = dict(self._owners)
         commands = [
-            self._server.script("renew", [self._keys[partition].own], [owner, self._milliseconds])
+            self._server.script(
+                "renew", [self._keys[partition].own], [owner, self._milliseconds, self.name]
+            )
             for partition, owner in held.items()
         ]
         kept = await self._server.all_of(commands)

@@ -268,6 +268,7 @@ def test_a_note_of_an_entry_tells_how_many_died_on_it(server: valkey.Server) -> 
         async with (
             opened(server.url, lease_seconds=0.2) as one,
             opened(server.url, lease_seconds=0.2) as two,
+            opened(server.url, lease_seconds=0.2) as three,
         ):
             assert await one.acquire(0)
             assert await one.mark(0, (5, 0)) == 0
@@ -277,14 +278,55 @@ def test_a_note_of_an_entry_tells_how_many_died_on_it(server: valkey.Server) -> 
                 await one.mark(0, (5, 0))
             assert await two.mark(0, (4, 9)) == 0
             assert await two.mark(0, (5, 0)) == 1
+            await taken(three, 0)
+            assert await three.mark(0, (4, 9)) == 0
+            assert await three.mark(0, (5, 1)) == 0
+            holding = asyncio.create_task(_held(three))
+            assert await three.mark(0, (5, 0)) == 2
+            holding.cancel()
+            row = await new_stream(three)
+            await three.append(row.uid, events(1), "received")
+            await apply(three)
+            assert await three.mark(0, (5, 0)) == 0
+            await taken(two, 0)
+            assert await two.mark(0, (5, 0)) == 1  # Who died before is not counted.
+
+    run(scenario())
+
+
+async def _held(journal: RedisJournal) -> None:
+    """Hold on to what is owned."""
+    while True:
+        await journal.renew()
+        await asyncio.sleep(0.02)
+
+
+def test_an_owner_that_stood_still_did_not_die(server: valkey.Server) -> None:
+    """Else an event would be set aside, and its stream be in quarantine, for nothing."""
+
+    async def scenario() -> None:
+        async with (
+            opened(server.url, lease_seconds=0.3) as one,
+            opened(server.url, lease_seconds=0.3) as two,
+            opened(server.url, lease_seconds=1.0) as three,
+        ):
+            for owner in (one, two):
+                await taken(owner, 0)
+                await owner.mark(0, (5, 0))
+            await taken(three, 0)
+            marking = asyncio.create_task(three.mark(0, (5, 0)))
+            holding = asyncio.create_task(_held(three))
+            await asyncio.sleep(0.1)
+            assert await two.renew() == [0]  # It is awake again, while it is waited for.
+            assert await marking == 1
+            holding.cancel()
+            await three.mark(0, (5, 0))
             await taken(one, 0)
-            assert await one.mark(0, (4, 9)) == 0
-            assert await one.mark(0, (5, 0)) == 2
-            assert await one.mark(0, (5, 1)) == 0
-            row = await new_stream(one)
-            await one.append(row.uid, events(1), "received")
-            await apply(one)
-            assert await one.mark(0, (5, 1)) == 0
+            assert await one.mark(0, (5, 0)) == 1  # Three alone: itself it knows to be alive.
+            assert one.deaths(0) == 3
+            one._leases.lose(0)
+            await taken(one, 0)
+            assert one.deaths(0) == 3  # It is the same process as before.
 
     run(scenario())
 
