@@ -252,10 +252,11 @@ def test_owners_that_die_in_a_row_are_counted_until_a_commit(server: valkey.Serv
             await taken(one, 0)
             assert one.deaths(0) == 2
             row = await new_stream(one)
-            await one.append(row.uid, events(1), "received")
+            (position,) = await one.append(row.uid, events(1), "received")
+            await one.mark(0, (position, 0))
             await apply(one)
             await taken(two, 0)
-            assert two.deaths(0) == 1
+            assert two.deaths(0) == 1  # The note went with the commit.
             await two.release(0)
             await taken(one, 0)
             assert one.deaths(0) == 0
