@@ -5,24 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
 
-import structlog
-from pydantic_core import to_json
-
-from service.errors import (
-    Fenced,
-    JournalUnavailable,
-    NotReady,
-    Phantom,
-    ResultsExpired,
-    SnapshotNotFound,
-    Stale,
-    TemplateNotFound,
-)
-from service.journal import redis_upkeep as upkeep
+from service.errors import Fenced, JournalUnavailable, NotReady, ResultsExpired
 from service.journal.base import (
     MAX_RECORD_ENTRIES,
     Ack,
@@ -37,36 +23,22 @@ from service.journal.base import (
     TemplateRow,
 )
 from service.journal.redis_adopt import Adoption
+from service.journal.redis_calls import Calls
 from service.journal.redis_check import check
-from service.journal.redis_commit import Feedback, arguments, blob_commands
-from service.journal.redis_feed import Feed, found_row
-from service.journal.redis_keys import (
-    Keys,
-    entry_id,
-    partition_of,
-    position_in,
-    row_in,
-    snapshot_in,
-    snapshot_meta,
-)
+from service.journal.redis_feed import Feed
+from service.journal.redis_keys import Keys, partition_of
 from service.journal.redis_leases import Leases
-from service.journal.redis_log import Log
-from service.journal.redis_mirror import Mirror, gone, not_there
-from service.journal.redis_news import encode
+from service.journal.redis_mirror import Mirror
+from service.journal.redis_partition import Partition
+from service.journal.redis_reader import Reader
 from service.journal.redis_replies import Replies
 from service.journal.redis_sender import Parcel, Sender
 from service.journal.redis_server import Server, end
+from service.journal.redis_streams import Streams
+from service.journal.redis_templates import Templates
+from service.journal.redis_upkeep import trim
+from service.journal.redis_watch import Watch
 from service.schemas import Entry, encode_entry
-
-log = structlog.get_logger()
-
-T = TypeVar("T")
-
-CHUNKS_AT_ONCE = 64
-BLOB_SECONDS = 3_600
-"""How long a snapshot lives that no commit came for."""
-PULSE_SECONDS = 1.0
-OVERDUE_SECONDS = 5.0
 
 
 class RedisJournal:
@@ -96,8 +68,6 @@ class RedisJournal:
         self._server = Server(url)
         self._prefix = prefix
         self._keys = [Keys(prefix, partition) for partition in self.partitions]
-        self._templates_key = f"{prefix}:templates"
-        self._follows_results = follows_results
         self._results_kept = results_kept
         self._log_kept_entries, self._log_kept_seconds = log_kept_entries, log_kept_seconds
         self._clock = clock
@@ -108,17 +78,46 @@ class RedisJournal:
         self._sender = Sender(
             self._server, self._keys, max_queued_entries, max_queued_bytes, replicas, self._deepen
         )
-        self._logs = [Log(self._server, keys, self._exists) for keys in self._keys]
-        self._locks = [asyncio.Lock() for _ in self.partitions]
-        self._feedback = [Feedback() for _ in self.partitions]
-        self._depths = dict.fromkeys(self.partitions, 0)
-        self._doubtful: set[int] = set()
-        self._deleting: set[int] = set()
-        self._history = ""
-        self._feeds: list[Feed] = []
+        self._streams = Streams(self._server, self._keys, self._mirror, self._replies, clock)
+        self._templates = Templates(self._server, prefix, clock)
+        self._reader = Reader(self._server, self._keys)
+        self._feeds = self._followers(follows_results)
+        self._partitions = [self._partition(partition) for partition in self.partitions]
+        self._watch = Watch(
+            self._server, self._partitions, self._feeds, self._sender, self._replies
+        )
+        self._calls = Calls()
         self._tasks: list[asyncio.Task[None]] = []
-        self._calls: set[asyncio.Task[Any]] = set()
         self._is_open = False
+
+    def _followers(self, follows_results: bool) -> list[Feed]:
+        """Return one feed, or in a cluster one for each partition: each is on another server."""
+        groups = [[p] for p in self.partitions] if self._server.is_cluster else [self.partitions]
+        return [
+            Feed(
+                self._server,
+                self._keys,
+                group,
+                self._mirror,
+                self._replies,
+                follows_results,
+                self._interrupted,
+            )
+            for group in groups
+        ]
+
+    def _partition(self, partition: int) -> Partition:
+        return Partition(
+            self._server,
+            partition,
+            self._keys[partition],
+            self._leases,
+            self._mirror,
+            self._feeds[partition if self._server.is_cluster else 0],
+            self._streams.exists,
+            self._results_kept,
+            self._clock,
+        )
 
     async def open(self) -> None:
         """Connect, or raise `SettingsError` if the server is not fit for this."""
@@ -126,33 +125,15 @@ class RedisJournal:
         await self._server.open()
         try:
             await check(self._server, self._prefix, len(self.partitions))
-            self._history, self._sender.full = await upkeep.pulse(self._server)
-            groups = (
-                [[p] for p in self.partitions]
-                if self._server.is_cluster
-                else [list(self.partitions)]
-            )
-            self._feeds = [
-                Feed(
-                    self._server,
-                    self._keys,
-                    group,
-                    self._mirror,
-                    self._replies,
-                    self._follows_results,
-                    self._interrupted,
-                )
-                for group in groups
-            ]
+            await self._watch.begin()
             for feed in self._feeds:
                 await feed.begin()
-            await self._measure()
         except BaseException:
             await self._server.close()
             raise
         self._is_open = True
         self._tasks = [asyncio.create_task(feed.run()) for feed in self._feeds]
-        self._tasks.append(asyncio.create_task(self._beat()))
+        self._tasks.append(asyncio.create_task(self._watch.run()))
 
     async def close(self) -> None:
         """Give up what is owned and disconnect."""
@@ -160,7 +141,8 @@ class RedisJournal:
             return
         self._is_open = False
         await self._sender.close()
-        await end([*self._tasks, *self._calls])
+        await end(self._tasks)
+        await self._calls.end()
         closed = JournalUnavailable("the journal is closed", retry_after_seconds=1)
         self._replies.close(closed)
         self._mirror.recent.close(closed)
@@ -175,16 +157,7 @@ class RedisJournal:
     async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
         """Return the stream of that name, and whether it was made now."""
         self._check_open()
-        partition = partition_of(name, len(self.partitions))
-        keys, now = self._keys[partition], self._clock()
-        uid, made = await self._server.run(
-            "create",
-            [keys.names, keys.head, keys.pending, keys.news],
-            *(keys.prefix, name, spec, repr(now), partition, len(self.partitions)),
-        )
-        if not made:
-            return await self.look_up(name), False
-        return self._mirror.put(StreamRow(int(uid), name, spec, 1, now, spec)), True
+        return await self._streams.create(name, spec)
 
     async def adopt(self, moved: Moved) -> StreamRow | None:
         """Take in a stream from another store, whole or not at all; `None` if its name is taken."""
@@ -210,19 +183,7 @@ class RedisJournal:
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""
         self._existing(uid)
-        partition, keys = self._place(uid)
-        self._deleting.add(uid)
-        try:
-            left = await self._server.run(
-                "delete", [keys.names, keys.head, keys.pending, keys.news], keys.prefix, uid
-            )
-        finally:
-            self._deleting.discard(uid)
-        self._mirror.drop(uid)
-        self._replies.drop_stream(uid)
-        if left < 0:
-            raise gone(uid)
-        self._depths[partition] = int(left)
+        self._partitions[self.partition_of(uid)].depth = await self._streams.delete(uid)
 
     def stream(self, name: str) -> StreamRow:
         """Return a stream by name, or raise `StreamNotFound`; may be some milliseconds behind."""
@@ -231,14 +192,7 @@ class RedisJournal:
     async def look_up(self, name: str) -> StreamRow:
         """Return a stream as it stands now, or raise `StreamNotFound`."""
         self._check_open()
-        keys = self._keys[partition_of(name, len(self.partitions))]
-        found = found_row(await self._server.run("find", [keys.names], keys.prefix, name))
-        if found is None:
-            known = self._mirror.names.get(name)
-            if known is not None:
-                self._mirror.drop(known.uid)
-            raise not_there(name)
-        return self._mirror.put(row_in(*found))
+        return await self._streams.look_up(name)
 
     def stream_by_uid(self, uid: int) -> StreamRow | None:
         """Return a stream, or `None` if it was deleted."""
@@ -258,9 +212,7 @@ class RedisJournal:
 
     async def behind(self, partition: int) -> list[int]:
         """Return the streams that had records since their newest snapshot."""
-        keys = self._keys[partition]
-        found = await self._server.run("behind", [keys.pending], keys.prefix)
-        return [int(uid) for uid in found]
+        return await self._reader.behind(partition)
 
     async def probe(self) -> None:
         """Write to the server, and see that somebody applies what is written there."""
@@ -291,22 +243,18 @@ class RedisJournal:
 
     async def put_template(self, name: str, pattern: str, spec: bytes) -> tuple[TemplateRow, bool]:
         """Make or replace a template; return it, and whether it was made now."""
-        old = {row.name: row for row in await self.templates()}.get(name)
-        row = TemplateRow(name, pattern, spec, self._clock() if old is None else old.created_at)
-        said = to_json([pattern, spec.decode(), row.created_at])
-        await self._server.call("HSET", self._templates_key, name, said)
-        return row, old is None
+        self._check_open()
+        return await self._templates.put(name, pattern, spec)
 
     async def delete_template(self, name: str) -> None:
         """Remove a template, or raise `TemplateNotFound`. Streams made from it stay."""
         self._check_open()
-        if not await self._server.call("HDEL", self._templates_key, name):
-            raise TemplateNotFound(f"template: got {name!r}, expected one that exists")
+        await self._templates.delete(name)
 
     async def templates(self) -> list[TemplateRow]:
         """Return every template, by name."""
         self._check_open()
-        return upkeep.templates_in(await self._server.call("HGETALL", self._templates_key))
+        return await self._templates.all()
 
     # The log
 
@@ -344,29 +292,23 @@ class RedisJournal:
         self, partition: int, after: int, limit_entries: int, wait: bool = True
     ) -> list[Record]:
         """Return the records after a position, oldest first, at least one if `wait`."""
-        self._check(partition)
-        records = await self._unless_closed(self._logs[partition].read(after, limit_entries, wait))
-        self._check(partition)
+        log = self._checked(partition).log
+        records = await self._calls.run(log.read(after, limit_entries, wait))
+        self._checked(partition)
         return records
 
     async def history(self, uid: int, after: int, upto: int) -> list[Record]:
         """Return one stream's records after a position and up to another, oldest first."""
         if uid not in self._mirror.rows:
             return []
-        return await self._logs[self.partition_of(uid)].history(uid, after, upto)
+        return await self._partitions[self.partition_of(uid)].log.history(uid, after, upto)
 
     # Partitions
 
     async def acquire(self, partition: int) -> int | None:
         """Take a partition in order to apply it; return the epoch, or `None` if it is taken."""
         self._check_open()
-        known = self.owned.get(partition)
-        epoch = await self._leases.acquire(partition)
-        if epoch is not None:
-            rows = await self._refresh(partition)
-            if epoch != known:
-                self._mirror.begin(rows)
-        return epoch
+        return await self._partitions[partition].acquire()
 
     async def renew(self) -> list[int]:
         """Hold on to the partitions this process owns, and return those it has lost."""
@@ -395,13 +337,7 @@ class RedisJournal:
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied."""
         self._check_open()
-        async with self._locks[partition]:
-            self._doubtful.discard(partition)
-            self._logs[partition].begin_again()
-            found = await self._server.call("HMGET", self._keys[partition].head, "at", "depth")
-            await self._refresh(partition)
-        self._depths[partition] = int(found[1] or 0)
-        return int(found[0] or 0)
+        return await self._partitions[partition].committed()
 
     async def commit(
         self,
@@ -412,52 +348,9 @@ class RedisJournal:
         replies: Mapping[int, list[bytes]],
     ) -> None:
         """Say that the records in (previous, upto] are applied, with all that came of them."""
-        self._check(partition)
-        keys, feedback = self._keys[partition], self._feedback[partition]
-        covered = self._logs[partition].cover(previous, upto)
-        answered = {
-            token: replies[position]
-            for position, token in covered.asked.items()
-            if position in replies
-        }
-        there = [each for each in applied if each.stream in self._mirror.rows]
-        versions = {each.stream: self._mirror.rows[each.stream].version + 1 for each in there}
-        payload = encode(previous, there, versions, answered.items())
-        blobs = [
-            [keys.blob(each.stream, secrets.token_hex(8)) for _ in each.snapshots] for each in there
-        ]
-        async with self._locks[partition]:
-            await self._server.all_of(blob_commands(there, blobs, BLOB_SECONDS))
-            owner, epoch = self._leases.token(partition)
-            said = await self._server.run(
-                "commit",
-                [keys.own, keys.head, keys.log, keys.pending, keys.out],
-                *(keys.prefix, owner, epoch, previous, upto, covered.records, covered.token),
-                *(covered.size, self._results_kept, payload, feedback.oldest(), len(there)),
-                *arguments(there, covered, versions, blobs, upto, self._clock()),
-            )
-        self._refuse(partition, previous, upto, said)
-        self._logs[partition].forget(upto)
-        feedback.sent(upto, len(payload))
-        self._depths[partition] = int(said[1])
-        for each in there:
-            spec = None if each.spec is None else (each.spec, versions[each.stream])
-            self._mirror.applied(
-                each.stream, each.offset, each.digest, each.status, each.results, spec
-            )
+        its = self._checked(partition)
+        answered = await its.commit(previous, upto, applied, replies)
         self._replies.answer(answered)
-
-    def _refuse(self, partition: int, previous: int, upto: int, said: list[bytes]) -> None:
-        kind, detail = said[0], said[1].decode()
-        if kind == b"OK":
-            return
-        if kind == b"FENCED":
-            epoch = self._leases.token(partition)[1]
-            self._leases.lose(partition)
-            raise Fenced(f"epoch: got {epoch} of partition {partition}, which is at {detail}")
-        if kind == b"STALE":
-            raise Stale(f"previous: got {previous}, expected {detail}")
-        raise Phantom(f"upto: got {upto}, expected the records that were read ({detail})")
 
     # What came of it
 
@@ -472,9 +365,16 @@ class RedisJournal:
             if lines:
                 return lines
             head = row.offset
-            lines = await self._read_results(uid, after, limit, head)
+            lines, oldest = await self._reader.results(uid, after, limit)
             if lines:
                 return lines
+            if oldest is None and after < head:
+                self._existing(uid)
+                oldest = head + 1
+            if oldest is not None:
+                raise ResultsExpired(
+                    f"after: got {after}, expected {oldest - 1} or more", oldest=oldest
+                )
             if after < self._existing(uid).offset:
                 continue
             seconds = deadline - self._loop.time()
@@ -482,221 +382,69 @@ class RedisJournal:
                 return []
             await self._mirror.recent.more(uid, seconds)
 
-    async def _read_results(self, uid: int, after: int, limit: int, head: int) -> list[bytes]:
-        key, lines, reached = self._place(uid)[1].results(uid), list[bytes](), after
-        while len(lines) < limit:
-            found = await self._server.call(
-                "XRANGE", key, reached + 1, "+", "COUNT", CHUNKS_AT_ONCE
-            )
-            for entry, fields in found:
-                last, n = position_in(entry), int(fields[b"n"])
-                if last - n > reached:
-                    if lines:
-                        return lines[:limit]
-                    raise _expired(after, last - n + 1)
-                parts = fields[b"d"].split(b"\n")
-                if len(parts) != n:
-                    log.error("results cannot be read", uid=uid, last=last, results=n)
-                    raise _expired(after, last + 1)
-                lines += parts[reached - last :]
-                reached = last
-            if len(found) < CHUNKS_AT_ONCE:
-                break
-        if not lines and after < head:
-            self._existing(uid)
-            raise _expired(after, head + 1)
-        return lines[:limit]
-
     async def put_snapshot(self, uid: int, blob: bytes, offset: int) -> int:
         """Keep a snapshot that a client sent; return its id."""
         self._existing(uid)
-        keys = self._place(uid)[1]
-        key = keys.blob(uid, secrets.token_hex(8))
-        meta = snapshot_meta(-1, offset, self._clock(), len(blob), True, key)
-        await self._server.call("SET", key, blob, "EX", BLOB_SECONDS)
-        made = await self._server.run(
-            "keep", [keys.head, keys.pending], keys.prefix, uid, meta, key
-        )
-        if not made:
-            raise gone(uid)
-        return int(made)
-
-    async def _snapshots(self, uid: int) -> list[tuple[SnapshotRow, str]]:
-        found = await self._server.call("HGETALL", self._place(uid)[1].snapshots(uid))
-        rows = [snapshot_in(snapshot_id, uid, meta) for snapshot_id, meta in found.items()]
-        return sorted(rows, key=lambda each: -each[0].id)
+        return await self._streams.keep_snapshot(uid, blob, offset)
 
     async def snapshots(self, uid: int) -> list[SnapshotRow]:
         """Return a stream's snapshots, newest first."""
-        return [row for row, _ in await self._snapshots(uid)]
+        return await self._reader.snapshots(uid)
 
     async def snapshot(self, uid: int, snapshot_id: int) -> bytes:
         """Return a snapshot's bytes, or raise `SnapshotNotFound`."""
-        for row, key in await self._snapshots(uid):
-            if row.id == snapshot_id:
-                blob: bytes | None = await self._server.call("GET", key)
-                if blob is not None:
-                    return blob
-        raise SnapshotNotFound(f"snapshot: got {snapshot_id}, expected one kept of stream {uid}")
+        return await self._reader.snapshot(uid, snapshot_id)
 
     async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot written by a commit, and the position it stands at."""
-        for row, key in await self._snapshots(uid):
-            if row.position >= 0:
-                blob = await self._server.call("GET", key)
-                if blob is None:
-                    raise JournalUnavailable(f"snapshot: got none under {key}, expected its bytes")
-                return row.position, blob
-        return None
+        return await self._reader.latest_snapshot(uid)
 
     async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
         """Return how many entries a stream has after a position, and if its first is there."""
-        return await self._logs[self.partition_of(uid)].entries_after(uid, after)
+        return await self._partitions[self.partition_of(uid)].log.entries_after(uid, after)
 
     async def dead_letters(self, uid: int, limit: int = 1_000) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""
-        key = self._place(uid)[1].dead(uid)
-        found = await self._server.call("XREVRANGE", key, "+", "-", "COUNT", limit)
-        return upkeep.dead_letters_in(uid, found)
+        return await self._reader.dead_letters(uid, limit)
 
     async def passed_over(self, uid: int, after: int) -> set[Place]:
         """Return the places, after a position, of entries that a learner could not step."""
-        key = self._place(uid)[1].raised(uid)
-        found = await self._server.call("ZRANGE", key, f"({after}", "+inf", "BYSCORE")
-        places = [place.decode().split(":") for place in found]
-        return {(int(position), int(index)) for position, index in places}
+        return await self._reader.passed_over(uid, after)
 
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of in the partitions owned; return how many records."""
         before = now - self._log_kept_seconds
-        return sum(
-            [
-                await upkeep.trim(
-                    self._server, self._keys[partition], self._log_kept_entries, before
-                )
-                for partition in list(self.owned)
-            ]
-        )
+        trimmed = 0
+        for partition in list(self.owned):
+            keys = self._keys[partition]
+            trimmed += await trim(self._server, keys, self._log_kept_entries, before)
+        return trimmed
 
     def depth(self, partition: int | None = None) -> int:
         """Return how many entries, of one partition or all, are appended and not yet applied."""
-        return sum(self._depths.values()) if partition is None else self._depths[partition]
+        chosen = self._partitions if partition is None else [self._partitions[partition]]
+        return sum(each.depth for each in chosen)
 
     # Parts
-
-    def _place(self, uid: int) -> tuple[int, Keys]:
-        partition = self.partition_of(uid)
-        return partition, self._keys[partition]
-
-    def _deepen(self, partition: int, depth: int) -> None:
-        self._depths[partition] = depth
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise NotReady("the journal is not open", retry_after_seconds=1)
 
-    def _check(self, partition: int) -> None:
+    def _checked(self, partition: int) -> Partition:
         self._check_open()
-        if partition in self._doubtful:
-            raise JournalUnavailable(
-                "records that were read may be lost: begin again from `committed`",
-                retry_after_seconds=0.1,
-            )
+        its = self._partitions[partition]
+        its.check()
+        return its
 
     def _existing(self, uid: int) -> StreamRow:
         self._check_open()
-        row = self._mirror.rows.get(uid)
-        if row is None or uid in self._deleting:
-            raise gone(uid)
-        return row
+        return self._streams.existing(uid)
 
-    async def _exists(self, uid: int) -> bool:
-        """Say whether a stream exists; its row is in memory then."""
-        if uid in self._mirror.rows:
-            return True
-        found = await self._server.call("HGETALL", self._place(uid)[1].stream(uid))
-        if found:
-            self._mirror.put(row_in(uid, found))
-        return bool(found)
-
-    async def _unless_closed(self, work: Coroutine[Any, Any, T]) -> T:
-        call = asyncio.ensure_future(work)
-        self._calls.add(call)
-        call.add_done_callback(self._called)
-        try:
-            await asyncio.wait((call,))
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        if call.cancelled():
-            raise JournalUnavailable("the journal is closed", retry_after_seconds=1)
-        return call.result()
-
-    def _called(self, call: asyncio.Task[Any]) -> None:
-        self._calls.discard(call)
-        if not call.cancelled():
-            call.exception()  # Marks it as seen: its caller may have gone away.
-
-    async def _refresh(self, partition: int) -> list[StreamRow]:
-        """Read how a partition's streams stand: who does not own it is not told of each commit."""
-        (feed,) = (each for each in self._feeds if partition in each.reached)
-        return await feed.refresh(partition)
+    def _deepen(self, partition: int, depth: int) -> None:
+        self._partitions[partition].depth = depth
 
     def _interrupted(self, partitions: Sequence[int]) -> None:
         """Take what was read for what may be lost: the server was out of reach."""
-        self._doubtful.update(partitions)
-
-    async def _beat(self) -> None:
-        """Look every second at how the server is, and whether awaited records are still there."""
-        while True:
-            await asyncio.sleep(PULSE_SECONDS)
-            try:
-                history, self._sender.full = await upkeep.pulse(self._server)
-                if history != self._history:
-                    log.warning("the server tells another history: beginning again")
-                    self._history = history
-                    self._interrupted(self.partitions)
-                    for feed in self._feeds:
-                        feed.doubt()
-                await self._measure()
-                await self._look_for_lost()
-            except JournalUnavailable:
-                continue  # Whoever needs the server hears of it.
-            except Exception:
-                # Whoever stops here lets waiting clients wait for good.
-                log.exception("the journal's server cannot be looked at")
-
-    async def _measure(self) -> None:
-        found = await self._server.all_of([("HGET", keys.head, "depth") for keys in self._keys])
-        self._depths.update(zip(self.partitions, (int(each or 0) for each in found), strict=True))
-
-    async def _look_for_lost(self) -> None:
-        """Tell those who wait for records that are lost, or whose replies went by unheard."""
-        overdue = self._replies.older_than(self._loop.time() - OVERDUE_SECONDS)
-        if not overdue:
-            return
-        keys = [self._place(each.uid)[1] for each in overdue]
-        found = await self._server.all_of(
-            [
-                command
-                for each, its in zip(overdue, keys, strict=True)
-                for command in (
-                    ("HGET", its.head, "at"),
-                    ("XRANGE", its.log, entry_id(each.position), entry_id(each.position)),
-                )
-            ]
-        )
-        for each, at, entries in zip(overdue, found[::2], found[1::2], strict=True):
-            there = bool(entries) and entries[0][1][b"x"] == each.token
-            if int(at or 0) < each.position and there:
-                continue
-            why = "went by unheard" if there else "are lost, and the events may be"
-            error = JournalUnavailable(
-                f"the replies {why}: send the events again, with the same ids",
-                retry_after_seconds=0.1,
-            )
-            self._replies.refuse([each], error)
-
-
-def _expired(after: int, oldest: int) -> ResultsExpired:
-    return ResultsExpired(f"after: got {after}, expected {oldest - 1} or more", oldest=oldest)
+        for partition in partitions:
+            self._partitions[partition].in_doubt = True

@@ -15,6 +15,8 @@ from service.journal.redis_server import Command
 
 FEED_BYTES = 1 << 20
 """How much of what commits said a partition keeps for those who follow it."""
+BLOB_SECONDS = 3_600
+"""How long a snapshot lives that no commit came for."""
 
 
 class Feedback:

@@ -33,7 +33,7 @@ def refold(url: str, name: str) -> Refolded:
 
 async def pending(journal: RedisJournal, uid: int) -> int:
     """Return how many entries of a stream wait to be applied, as commits have counted."""
-    keys = journal._place(uid)[1]
+    keys = journal._keys[journal.partition_of(uid)]
     return int(await journal._server.call("HGET", keys.pending, uid))
 
 

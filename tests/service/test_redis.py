@@ -388,7 +388,7 @@ def test_a_commit_whose_snapshot_is_gone_is_a_phantom(
             assert await journal.acquire(0)
             row = await new_stream(journal)
             await journal.append(row.uid, events(1), "received")
-            monkeypatch.setattr("service.journal.redis.blob_commands", lambda *_: [])
+            monkeypatch.setattr("service.journal.redis_partition.blob_commands", lambda *_: [])
             with pytest.raises(Phantom, match="snapshot"):
                 await apply(journal, snapshots=[NewSnapshot(b"state")])
             assert journal.stream("taxi").offset == 0
@@ -596,7 +596,7 @@ def test_a_server_that_was_away_is_taken_up_again(tmp_path: Path) -> None:
 def test_those_who_wait_for_a_lost_record_are_told(
     server: valkey.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.journal.redis.OVERDUE_SECONDS", 0.0)
+    monkeypatch.setattr("service.journal.redis_watch.OVERDUE_SECONDS", 0.0)
 
     async def scenario() -> None:
         async with opened(server.url) as journal:

@@ -203,7 +203,7 @@ def test_another_history_makes_what_was_read_doubtful(
     server: valkey.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a failover that closed no connection: an address that leads elsewhere."""
-    monkeypatch.setattr("service.journal.redis.PULSE_SECONDS", 0.01)
+    monkeypatch.setattr("service.journal.redis_watch.PULSE_SECONDS", 0.01)
 
     async def scenario() -> None:
         async with opened(server.url) as journal:
@@ -211,8 +211,8 @@ def test_another_history_makes_what_was_read_doubtful(
             row = await new_stream(journal)
             (position,) = await journal.append(row.uid, events(1), "logged")
             await journal.read(0, START, 10)
-            journal._history = "another"
-            await soon(lambda: 0 in journal._doubtful)
+            journal._watch.history = "another"
+            await soon(lambda: journal._partitions[0].in_doubt)
             with pytest.raises(JournalUnavailable, match="begin again"):
                 await journal.commit(0, START, position, [said(journal, row.uid, 1)], {})
             assert len(await apply(journal)) == 1
@@ -224,8 +224,8 @@ def test_another_history_makes_what_was_read_doubtful(
 def test_those_who_wait_for_a_record_that_is_another_now_are_told(
     server: valkey.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.journal.redis.OVERDUE_SECONDS", 0.0)
-    monkeypatch.setattr("service.journal.redis.PULSE_SECONDS", 0.01)
+    monkeypatch.setattr("service.journal.redis_watch.OVERDUE_SECONDS", 0.0)
+    monkeypatch.setattr("service.journal.redis_watch.PULSE_SECONDS", 0.01)
 
     async def scenario() -> None:
         async with opened(server.url) as journal:
@@ -245,8 +245,8 @@ def test_those_who_wait_for_a_record_that_is_another_now_are_told(
 def test_those_whose_replies_went_by_unheard_are_told(
     server: valkey.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.journal.redis.OVERDUE_SECONDS", 0.0)
-    monkeypatch.setattr("service.journal.redis.PULSE_SECONDS", 0.01)
+    monkeypatch.setattr("service.journal.redis_watch.OVERDUE_SECONDS", 0.0)
+    monkeypatch.setattr("service.journal.redis_watch.PULSE_SECONDS", 0.01)
 
     async def scenario() -> None:
         async with opened(server.url, follows_results=False) as api, opened(server.url) as worker:
