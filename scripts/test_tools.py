@@ -1,6 +1,6 @@
 """Fetch what the tests want beside Python packages, where it can be had.
 
-    python scripts/test_tools.py            a browser, Prometheus and axe-core
+    python scripts/test_tools.py            a browser, Prometheus, Redis, faketime and axe-core
     python scripts/test_tools.py axe-core   axe-core alone
 
 Programs come from Debian's packages, if this is Debian and may be changed; axe-core comes from the
@@ -20,7 +20,12 @@ import tempfile
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[1] / ".tools"
-PROGRAMS = {"chromium": "chromium", "prometheus": "promtool"}
+PROGRAMS = {
+    "chromium": "chromium",
+    "prometheus": "promtool",
+    "redis-tools": "redis-check-rdb",  # It is the server too, under another name.
+    "faketime": "faketime",
+}
 """Debian's packages, and a program of each."""
 AXE = "4.14.1"
 AXE_FILE = TOOLS / f"axe-core-{AXE}.min.js"

