@@ -54,8 +54,13 @@ class Partition:
         known = self._leases.owned.get(self._number)
         epoch = await self._leases.acquire(self._number)
         if epoch is not None:
-            # Who does not own it is not told of each commit.
-            rows = await self._feed.refresh(self._number)
+            try:
+                # Who does not own it is not told of each commit.
+                rows = await self._feed.refresh(self._number)
+            except BaseException:
+                # The caller does not learn that it owns it, and would keep it for good.
+                self._leases.lose(self._number)
+                raise
             if epoch != known:
                 self._mirror.begin(rows)
         return epoch

@@ -149,6 +149,25 @@ def test_a_new_owner_knows_what_waits_of_a_stream_and_tries_it_anew(server: valk
     run(scenario())
 
 
+def test_a_partition_whose_streams_could_not_be_read_is_not_kept(server: valkey.Server) -> None:
+    """Whoever takes it does not learn that it did, so nobody would apply it."""
+
+    async def scenario() -> None:
+        async with opened(server.url, lease_seconds=0.3) as one, opened(server.url) as two:
+            server.ask("SET", "synaptide:{0}:names", "nonsense")
+            with pytest.raises(JournalUnavailable, match="hvals"):
+                await one.acquire(0)
+            server.ask("DEL", "synaptide:{0}:names")
+            taking = asyncio.create_task(taken(two, 0))
+            while not taking.done():
+                assert await one.renew() == []
+                await asyncio.sleep(0.05)
+            await taking
+            assert (one.owned, two.owned) == ({}, {0: 2})
+
+    run(scenario())
+
+
 def test_a_stream_is_adopted_by_the_owner_of_its_partition_alone(server: valkey.Server) -> None:
     async def scenario() -> None:
         async with opened(server.url, lease_seconds=0.2) as one, opened(server.url) as two:
