@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 TOOLS := .tools/.ready
 
-.PHONY: help env demo serve test test-long lint format cover bench clean
+.PHONY: help env demo serve test test-long simulate lint format cover bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ cover: $(READY) $(TOOLS)
 
 test-long: $(READY) $(TOOLS) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+simulate: $(READY) ## Run 1,000 schedules of workers and journal (ARGS="FIRST --seeds N" for others)
+	@$(BIN)/python -m tests.simulation $(or $(ARGS),1000 --seeds 1000)
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
