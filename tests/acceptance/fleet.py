@@ -63,12 +63,27 @@ class Fleet:
         self._command = list(command)
         self.logs: list[Path] = []
 
-    def start(self, role: str, url: str | None = None, port: int | None = None) -> Member:
-        """Start a process; it is killed at the latest with the fleet."""
+    def start(
+        self,
+        role: str,
+        url: str | None = None,
+        port: int | None = None,
+        through: Sequence[str] = (),
+    ) -> Member:
+        """Start a process, maybe through another program; it is killed at the latest with us."""
         port = valkey.free_port() if port is None else port
         log = self._folder / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)
-        command = [*self._command, "--role", role, "--port", str(port), "--redis", url or self.url]
+        command = [
+            *through,
+            *self._command,
+            "--role",
+            role,
+            "--port",
+            str(port),
+            "--redis",
+            url or self.url,
+        ]
         settings = {
             "SYNAPTIDE_RESULTS_KEPT": "100000000",
             "SYNAPTIDE_REDIS_PARTITIONS": str(self._partitions),

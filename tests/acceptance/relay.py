@@ -18,6 +18,8 @@ class Relay:
         self._target = target
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -30,10 +32,19 @@ class Relay:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    def hold(self) -> None:
+        """Pass nothing on, and say nothing of it, as a network does that is cut."""
+        self._flows.clear()
+
+    def go_on(self) -> None:
+        """Pass on what was held, and what comes."""
+        self._flows.set()
+
     def close(self) -> None:
         """Take no more connections, and cut those there are."""
         self._listener.close()
         self.switch(0)
+        self._flows.set()
 
     def _listen(self) -> None:
         while True:
@@ -55,6 +66,7 @@ class Relay:
     def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while data := one.recv(65_536):
+                self._flows.wait()
                 other.sendall(data)
         for each in (one, other):
             with suppress(OSError):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import JournalUnavailable, Phantom, StreamNotFound
+from service.errors import JournalUnavailable, Phantom, QueueFull, StreamNotFound
 from service.journal.base import START, NewSnapshot
 from service.journal.redis import RedisJournal
 from service.journal.redis_server import end
@@ -258,5 +258,50 @@ def test_those_whose_replies_went_by_unheard_are_told(
             await apply(worker)
             with pytest.raises(JournalUnavailable, match="unheard"):
                 await waiting
+
+    run(scenario())
+
+
+def test_a_commit_that_was_not_heard_of_is_looked_for(server: valkey.Server) -> None:
+    """The one after it tells where it began, which is farther on than was heard of."""
+    key = "synaptide:{0}:out"
+
+    async def scenario() -> None:
+        async with deaf(server.url) as api, opened(server.url) as worker:
+            assert await worker.acquire(0)
+            for name in ("bus", "taxi"):
+                row = await new_stream(worker, name)
+                await api.look_up(name)
+                await worker.append(row.uid, events(1), "logged")
+                await apply(worker)
+            feed = api._feeds[0]
+            await feed._take(key, server.ask("XREVRANGE", key, "+", "-", "COUNT", 1))
+            assert [api.stream(name).offset for name in ("bus", "taxi")] == [0, 1]
+            following = asyncio.create_task(feed.run())
+            await soon(lambda: api.stream("bus").offset == 1)
+            await end([following])
+
+    run(scenario())
+
+
+def test_events_are_refused_while_there_is_memory_for_commits(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.journal.redis_watch.PULSE_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with opened(server.url) as journal:
+            row = await new_stream(journal)
+            server.ask("SET", "ballast", bytes(16 << 20))
+            used = server.ask("INFO", "memory")["used_memory"]
+            server.ask("CONFIG", "SET", "maxmemory", used * 5 // 4)
+            try:
+                await soon(lambda: journal._sender.full)
+                with pytest.raises(QueueFull, match="at most 70%"):
+                    await journal.append(row.uid, events(1), "logged")
+            finally:
+                server.ask("CONFIG", "SET", "maxmemory", 0)
+            await soon(lambda: not journal._sender.full)
+            await journal.append(row.uid, events(1), "logged")
 
     run(scenario())
