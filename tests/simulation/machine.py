@@ -29,6 +29,10 @@ class Circles(Exception):
     """Processes go in circles"""
 
 
+class Killed(BaseException):
+    """The process is gone, and whoever catches this with it"""
+
+
 class Turn:
     """A callback that waits for its turn; what asyncio calls a handle."""
 
@@ -150,7 +154,10 @@ class Machine:
         if turn.dropped:
             return
         self._now += TURN_SECONDS * self.rng.random()
-        turn.context.run(turn.callback, *turn.args)
+        try:
+            turn.context.run(turn.callback, *turn.args)
+        except Killed:
+            assert process.dead
 
     def close(self) -> None:
         """Let go of everything; what was under way comes to nothing."""
@@ -252,4 +259,5 @@ class Machine:
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Note what nobody was told."""
-        self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
+        if not isinstance(context.get("exception"), Killed):
+            self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")

@@ -157,6 +157,8 @@ class Network:
         """Send commands at one go; `patience` is how long the client waits for the replies."""
         process = current()
         node = self.node(process)
+        if process.dead:
+            return
         self.sent += 1
         self.machine.call_later(patience, _refuse, reply_to, Overdue("Timeout reading"))
         if process in self.cut or not node.alive:

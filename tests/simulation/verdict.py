@@ -19,8 +19,8 @@ class Told(Protocol):
     """What one client was told."""
 
     stream: str
-    acknowledged: set[str]
-    replicated: set[str]
+    acknowledged: set[str | None]
+    replicated: set[str | None]
     answers: list[bytes]
 
 
@@ -46,16 +46,18 @@ def verdict(
 ) -> Verdict:
     """Compare results, offsets and digests with the log, and with what clients were told."""
     found, node = Verdict(), network.primary
+    whole = _untrimmed(node)
     kept = {
-        name.decode(): _stream(found, node, partition, int(uid))
+        name.decode(): _stream(found, node, whole, partition, int(uid))
         for partition in range(_partitions(node))
         for name, uid in node.values.kept.get(b"synaptide:{%d}:names" % partition, {}).items()
     }
+    found.violations += _left_behind(node, {own.uid for own in kept.values()})
     for poster in posters:
         own = kept.get(poster.stream)
         ids = own.ids if own else set()
         owed = poster.replicated if network.failovers else poster.acknowledged
-        if lost := owed - ids:
+        if lost := {str(each) for each in owed - ids}:
             found.violations.append(f"{poster.stream}: lost {len(lost)}, {sorted(lost)[:3]} first")
         if not network.failovers and own is not None:
             _check_answers(found, poster, own)
@@ -67,17 +69,36 @@ def verdict(
     return found
 
 
+def _left_behind(node: Node, uids: set[int]) -> list[str]:
+    """Return what is still kept of streams that were deleted."""
+    left = []
+    for key in node.values.kept:
+        kind, _, uid = key.decode().rpartition(":")
+        if kind.rpartition(":")[2] in ("stream", "results", "snapshots", "dead", "raised"):
+            left += [] if int(uid) in uids else [f"{key.decode()} is left of a deleted stream"]
+    return left
+
+
 def _partitions(node: Node) -> int:
     return int(node.values.kept[b"synaptide:meta"][b"partitions"])
 
 
-def _stream(found: Verdict, node: Node, partition: int, uid: int) -> Kept:
+def _untrimmed(node: Node) -> Node:
+    """Return a server as it would be if nothing had ever been trimmed."""
+    whole = Node("", 0.0, node.scripts)
+    for done in node.done:
+        if done.words[0] not in (b"XTRIM", b"ZREMRANGEBYSCORE"):
+            whole.repeat(done)
+    return whole
+
+
+def _stream(found: Verdict, node: Node, whole: Node, partition: int, uid: int) -> Kept:
     values, prefix = node.values, b"synaptide:{%d}:" % partition
     row = row_in(uid, values.kept[prefix + b"stream:%d" % uid])
-    raised = {key.decode() for key in values.kept.get(prefix + b"raised:%d" % uid, {})}
+    raised = {key.decode() for key in whole.values.kept.get(prefix + b"raised:%d" % uid, {})}
     stream = Stream(StreamSpec.model_validate_json(row.first_spec))
     expected: list[bytes] = []
-    for position, received_at, lines in _log(node, prefix + b"log", b"%d" % uid):
+    for position, received_at, lines in _log(whole, prefix + b"log", b"%d" % uid):
         for index, line in enumerate(lines):
             entry = decode_entry(line)
             if isinstance(entry, Command):
@@ -85,7 +106,11 @@ def _stream(found: Verdict, node: Node, partition: int, uid: int) -> Kept:
             elif f"{position}:{index}" in raised:
                 stream.quarantine(entry)
             else:
-                reply = stream.apply(readable(entry), received_at)
+                try:
+                    reply = stream.apply(readable(entry), received_at)
+                except RuntimeError as error:
+                    found.violations.append(f"{row.name}: {position}:{index}: {error}")
+                    continue
                 if reply.fate is Fate.APPLIED:
                     expected.append(reply.line)
     _, chunks = _entries(values.kept.get(prefix + b"results:%d" % uid))
@@ -105,12 +130,8 @@ def _stream(found: Verdict, node: Node, partition: int, uid: int) -> Kept:
     return Kept(uid, results, set(ids))
 
 
-def _log(node: Node, key: bytes, uid: bytes) -> Iterable[tuple[int, float, list[bytes]]]:
-    """Return a stream's records, with those that were trimmed since."""
-    whole = Node("", 0.0, node.scripts)
-    for done in node.done:
-        if not (done.words[0] == b"XTRIM" and done.words[1] == key):
-            whole.repeat(done)
+def _log(whole: Node, key: bytes, uid: bytes) -> Iterable[tuple[int, float, list[bytes]]]:
+    """Return a stream's records."""
     for number, fields in zip(*_entries(whole.values.kept.get(key)), strict=True):
         if fields[b"u"] == uid:
             yield position_in(number), float(fields[b"t"]), fields[b"d"].split(b"\n")

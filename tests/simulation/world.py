@@ -29,17 +29,20 @@ from service.journal import redis as redis_journal
 from service.journal import redis_leases
 from service.journal.redis import RedisJournal
 from service.metrics import Metrics
-from service.schemas import Command, Entry, Event
+from service.schemas import Command, Event, Label
 from service.settings import Settings
 from service.shares import Shares
+from service.stream import Reply, Stream
 from service.worker import Worker
-from tests.simulation.machine import Circles, Machine, Process, current
+from tests.simulation.machine import Circles, Killed, Machine, Process, current
 from tests.simulation.network import EPOCH, Network, SimulatedServer
 from tests.simulation.verdict import verdict
 
 PARTITIONS = 4
 WORKERS, APIS = 3, 2
 LEASE_SECONDS = 1.0
+RAISES, KILLS = 666.0, 667.0
+"""Values that a learner raises at, and that end the process that steps them."""
 DISTURBED_SECONDS = 5.0
 HEALED_SECONDS = 60.0
 """Within this everything has to be applied, once nothing fails any more."""
@@ -58,8 +61,8 @@ class Poster:
 
     stream: str
     first: int = 1
-    acknowledged: set[str] = field(default_factory=set)
-    replicated: set[str] = field(default_factory=set)
+    acknowledged: set[str | None] = field(default_factory=set)
+    replicated: set[str | None] = field(default_factory=set)
     answers: list[bytes] = field(default_factory=list)
     done: bool = False
 
@@ -94,6 +97,9 @@ class World:
         self._places: dict[Process, int] = {}
         self._count = 0
         self._failovers_allowed = self.rng.random() < 0.5
+        self._strange = self.rng.choice((None, None, RAISES, KILLS))
+        self._memory_bytes = self.rng.choice((1, 1 << 30))
+        self._most_queued = self.rng.choice((50, 100_000))
 
     def say(self, what: str) -> None:
         """Note what happened."""
@@ -122,6 +128,7 @@ class World:
                 partitions=PARTITIONS,
                 lease_seconds=LEASE_SECONDS,
                 follows_results=follows_results,
+                max_queued_entries=self._most_queued,
                 log_kept_entries=0,
                 log_kept_seconds=0.0,
                 clock=lambda: EPOCH + self.machine.time(),
@@ -147,7 +154,7 @@ class World:
             lambda partition: Worker(journal, partition, settings, metrics, None),  # type: ignore[arg-type]
             metrics,
             LEASE_SECONDS,
-            1 << 30,
+            self._memory_bytes,
         )
         running = asyncio.create_task(shares.run())
         trimming = asyncio.create_task(self._trim(journal))
@@ -174,6 +181,7 @@ class World:
         await asyncio.gather(
             *(self._post(journal, self.posters[name]) for name in names),
             *(self._follow(journal, name) for name in STREAMS),
+            *((self._come_and_go(journal),) if place == 0 else ()),
         )
 
     async def _uid(self, journal: RedisJournal, name: str) -> int:
@@ -185,7 +193,7 @@ class World:
         while not self.resting:
             n = self.rng.randint(1, 6)
             ids = [f"e{i}" for i in range(poster.first, poster.first + n)]
-            entries: Sequence[Entry] = [_event(i) for i in range(poster.first, poster.first + n)]
+            entries = [self._event(i) for i in range(poster.first, poster.first + n)]
             ack: Any = self.rng.choice(("logged", "replicated", "applied"))
             while True:
                 try:
@@ -200,9 +208,10 @@ class World:
                 except SynaptideError as error:
                     self.say(f"{poster.stream} {ids[0]}..{n} {ack}: {error}")
                     await asyncio.sleep(0.1 * self.rng.random())
-            poster.acknowledged.update(ids)
+            sound = {entry.id for entry in entries if entry.x["value"] not in (RAISES, KILLS)}
+            poster.acknowledged |= sound
             if ack == "replicated":
-                poster.replicated.update(ids)
+                poster.replicated |= sound
             poster.first += n
             await asyncio.sleep(self.rng.expovariate(12.0))
         poster.done = True
@@ -214,6 +223,43 @@ class World:
         )
         for position in await journal.append(uid, [command], "applied"):
             await journal.replies(uid, position)
+
+    async def _come_and_go(self, journal: RedisJournal) -> None:
+        """Make a stream, post to it, and delete it, over and over."""
+        spec = json.dumps(STREAMS["often"]).encode()
+        while not self.resting:
+            try:
+                row, _ = await journal.create_stream("brief", spec)
+                for first in range(1, 20, 5):
+                    entries = [self._event(i) for i in range(first, first + 5)]
+                    await journal.append(row.uid, entries, "logged")
+                    await asyncio.sleep(self.rng.expovariate(10.0))
+                await journal.delete_stream(row.uid)
+            except SynaptideError as error:
+                self.say(f"brief: {error}")
+            await asyncio.sleep(self.rng.expovariate(10.0))
+
+    def _event(self, i: int) -> Event:
+        value = float(i * 7 % 24)
+        if self._strange is not None and i % 40 == 25:
+            value = self._strange
+        moment = datetime.fromtimestamp(EPOCH + 60 * i, UTC)
+        return Event(id=f"e{i}", ts=moment, x={"value": value})
+
+    def step(self, entry: Event | Label) -> None:
+        """Let happen what comes of an entry at a learner: nothing, mostly."""
+        if isinstance(entry, Label):
+            return
+        value = entry.x.get("value")
+        if value == RAISES:
+            raise RuntimeError("the learner raised")
+        if value == KILLS and self._ending:
+            raise RuntimeError("the process ended")
+        if value == KILLS:
+            self.say(f"{current()} dies of {entry.id}")
+            self.machine.kill(current())
+            self._start_anew(current())
+            raise Killed
 
     async def _follow(self, journal: RedisJournal, name: str) -> None:
         """Read a stream's results as they come, as a live page does."""
@@ -347,10 +393,11 @@ class World:
         if not self._alive(self._workers):
             self.start("worker")
         begun = self.machine.time()
-        if not self.machine.run(HEALED_SECONDS, lambda: not self._unsettled()):
+        came = self.machine.run(HEALED_SECONDS, lambda: not self._unsettled())
+        self._ending = True
+        if not came:
             return [f"after {HEALED_SECONDS:.0f} s {each}" for each in self._unsettled()]
         self.say(f"all is applied, after {self.machine.time() - begun:.1f} s")
-        self._ending = True
         for process in self._alive(self._workers):
             self._terminate(process)
         self.machine.run(HEALED_SECONDS, lambda: not self._alive(self._workers))
@@ -422,6 +469,13 @@ def patched(world: World) -> Iterator[None]:
 
     before = structlog.get_config()
     with pytest.MonkeyPatch.context() as patch:
+        apply = Stream.apply
+
+        def stepped(self: Stream, entry: Event | Label, received_at: float) -> Reply:
+            world.step(entry)
+            return apply(self, entry, received_at)
+
+        patch.setattr(Stream, "apply", stepped)
         patch.setattr(redis_journal, "Server", Reached)
         patch.setattr("secrets.token_hex", token)
         patch.setattr(redis_leases, "socket", SimpleNamespace(gethostname=lambda: "host"))
@@ -438,8 +492,3 @@ def patched(world: World) -> Iterator[None]:
             yield
         finally:
             structlog.configure(**before)
-
-
-def _event(i: int) -> Event:
-    moment = datetime.fromtimestamp(EPOCH + 60 * i, UTC)
-    return Event(id=f"e{i}", ts=moment, x={"value": float(i * 7 % 24)})
