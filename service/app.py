@@ -56,6 +56,7 @@ def open_journal(settings: Settings) -> Journal:
             results_kept=settings.results_kept,
             log_kept_entries=settings.log_kept_entries,
             log_kept_seconds=settings.log_kept_seconds,
+            write_format=settings.write_format,
         )
     from service.journal.redis import RedisJournal  # What is not used is not loaded.
 
@@ -71,6 +72,7 @@ def open_journal(settings: Settings) -> Journal:
         results_kept=settings.results_kept,
         log_kept_entries=settings.log_kept_entries // settings.redis_partitions,
         log_kept_seconds=settings.log_kept_seconds,
+        write_format=settings.write_format,
     )
 
 

@@ -20,7 +20,7 @@ RAISED: frozenset[str] = frozenset()
 """Kinds of learners and indicators whose state schema rose with `FORMAT`."""
 
 START_BYTES = 64
-"""As much of a snapshot as tells its format."""
+"""As much of a snapshot as tells its format, which stands first in every format."""
 _START = re.compile(rb'[A-Z0-9]{8}.{4}\{"format":(\d{1,9})[,}]', re.DOTALL)
 
 Document = tuple[dict[str, Any], dict[str, Any]]

@@ -269,6 +269,11 @@ class EngineCollector(Collector):
                 {each: int(each in owned) for each in journal.partitions},
             ),
             (
+                "format",
+                "The format that it takes to read the partition's snapshots.",
+                {each: journal.needed(each) for each in journal.partitions},
+            ),
+            (
                 "epoch",
                 "How often the partition has had an owner; it fences off former ones.",
                 owned,

@@ -53,7 +53,8 @@ class Saver:
     async def take(self, work: Work, kept: bool = False) -> None:
         """Take a snapshot, to be written with the commit of the work."""
         loop = asyncio.get_running_loop()
-        blob = await loop.run_in_executor(self._pool, snapshot, work.live.stream)
+        write_format = self._journal.write_format
+        blob = await loop.run_in_executor(self._pool, snapshot, work.live.stream, write_format)
         work.snapshots.append(NewSnapshot(blob, kept))
         work.live.snapshot_taken()
         self._metrics.checkpointed(self._partition, len(blob))
@@ -89,6 +90,18 @@ class Saver:
             self._commits.send(self._commits.position, works)
             await self._commits.settle()
         return works
+
+    async def rewrite(self, uid: int) -> bool:
+        """Write a stream's snapshot anew, if it is not held; raise `Unreadable` if it has to be."""
+        row, was_resident = self._journal.stream_by_uid(uid), self._residents.get(uid) is not None
+        if row is None or row.held_after is not None:
+            return False
+        live = await self._loader.load(row)
+        live.unsaved = max(1, live.unsaved)
+        await self.commit([(uid, live)])
+        if not was_resident:
+            self._residents.drop(uid)
+        return True
 
     def quiet_is_due(self) -> bool:
         """Say whether it is time for `save_quiet`."""

@@ -10,6 +10,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.formats import FORMAT, OLDEST
+
 MIB = 1 << 20
 
 
@@ -51,6 +53,11 @@ class Settings(BaseSettings):
     )
     ack_replicas: int = Field(
         1, ge=1, description="How many replicas have to have an event for `ack=replicated`."
+    )
+    write_format: int = Field(
+        FORMAT,
+        description="The newest format that is written, so that an older version can be gone back "
+        "to; never newer than every process reads.",
     )
     synchronous: Literal["FULL", "NORMAL"] = Field(
         "FULL", description="FULL survives a power cut; NORMAL may lose its last moments."
@@ -107,6 +114,15 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         5.0, ge=0, description="How long requests may take to end when the service stops."
     )
+
+    @model_validator(mode="after")
+    def _refuse_unknown_format(self) -> Self:
+        if self.write_format not in (OLDEST, FORMAT):
+            raise ValueError(
+                f"write_format: got {self.write_format}, expected {OLDEST} or {FORMAT}, "
+                "which this build can write"
+            )
+        return self
 
     @model_validator(mode="after")
     def _refuse_lone_role(self) -> Self:

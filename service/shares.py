@@ -2,7 +2,8 @@
 
 Everyone works out the same shares from the same list of names, gives up what is not its own any
 more, and takes only what is free. While two lists differ a partition may wait; it is never applied
-by two, because the journal refuses the commits of all but one.
+by two, because the journal refuses the commits of all but one. A partition that was written by a
+newer build goes to one of those that can read it, as long as there is one.
 """
 
 from __future__ import annotations
@@ -31,14 +32,25 @@ GIVEN_AT_ONCE = 2
 RENEWALS_PER_LEASE = 3.3
 
 
-def share(name: str, names: Sequence[str], partitions: Sequence[int]) -> set[int]:
+def share(
+    name: str,
+    names: Sequence[str],
+    partitions: Sequence[int],
+    able: Callable[[int, str], bool] = lambda partition, name: True,
+) -> set[int]:
     """Return a process's partitions: for each, whoever draws the highest number has it.
 
+    Those who are not able to take a partition have no part in it, unless none is able.
     When one comes or goes, only the partitions move that it takes or leaves (rendezvous hashing,
     Thaler and Ravishankar, IEEE/ACM Trans. Networking 6(1), 1998).
     """
     others = set(names) | {name}
-    return {each for each in partitions if max(others, key=lambda who: _draw(who, each)) == name}
+    taken = set()
+    for partition in partitions:
+        chosen = [who for who in others if able(partition, who)] or others
+        if max(_draw(who, partition) for who in chosen)[1] == name:
+            taken.add(partition)
+    return taken
 
 
 def _draw(name: str, partition: int) -> tuple[bytes, str]:
@@ -103,12 +115,16 @@ class Shares:
         for partition, task in list(self._tasks.items()):
             if task.done() and partition not in self._leaving:  # It was refused a commit.
                 await self._lose(partition)
-        wanted = share(self._journal.name, names, self._journal.partitions)
+        wanted = share(self._journal.name, names, self._journal.partitions, self._able)
         for partition in self._workers.keys() - wanted - self._leaving.keys():
             self._leaving[partition] = asyncio.create_task(self._give(partition))
         for partition in sorted(wanted - self._workers.keys()):
             await self._take(partition)
         self._lacks = bool(wanted - self._workers.keys())
+
+    def _able(self, partition: int, name: str) -> bool:
+        """Say whether a process can read all that a partition holds."""
+        return self._journal.reads(name) >= self._journal.needed(partition)
 
     async def stop(self) -> None:
         """Finish, commit, leave snapshots, and let everything go."""

@@ -22,6 +22,7 @@ from service.loading import Loader
 from service.metrics import Metrics
 from service.recovery import repeat_command
 from service.residents import Residents, give_back_memory
+from service.rewriting import Formats
 from service.saving import SAVE_QUIET_SECONDS, Saver
 from service.schemas import Command
 from service.settings import Settings
@@ -71,6 +72,7 @@ class Worker:
             pool,
             settings.snapshot_every_seconds,
         )
+        self._formats = Formats(journal, partition)
         self._commands = Commands(journal, self._saver, pool, limit)
         self._stopping = False
         self._reader: asyncio.Task[None] | None = None
@@ -127,8 +129,10 @@ class Worker:
     async def _follow(self) -> None:
         await self._commits.begin()
         self._care.begin()
+        self._formats.begin()
         behind = await self.journal.behind(self.partition)
         while not self._stopping:
+            await self._formats.keep_to(self._saver.rewrite)
             records = await self._read()
             if self._saver.quiet_is_due():
                 await self._saver.save_quiet(behind)
@@ -145,7 +149,7 @@ class Worker:
 
     async def _read(self) -> list[Record]:
         """Read on; wait for more only when no commit is on its way, so that none fails unseen."""
-        self._idle = not self._commits
+        self._idle = not self._commits and not self._formats.ahead
         try:
             async with asyncio.timeout(SAVE_QUIET_SECONDS if self._idle else None):
                 return await self.journal.read(

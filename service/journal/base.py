@@ -299,6 +299,25 @@ class Journal(Protocol):
     def name(self) -> str:
         """What this process is called among those present."""
 
+    def reads(self, name: str) -> int:
+        """Return the newest format of `service.formats` that a process reads. From memory."""
+
+    @property
+    def write_format(self) -> int:
+        """The newest format that may be written, so that every process here can read it."""
+
+    def needed(self, partition: int) -> int:
+        """Return the format it takes to read all snapshots of a partition. From memory."""
+
+    async def need(self, partition: int, wanted: int) -> None:
+        """Note which format it takes to read a partition that this process owns.
+
+        It makes processes that can read it take the partition first; nothing else hangs on it.
+        """
+
+    async def snapshot_formats(self, partition: int) -> dict[int, int]:
+        """Return the format of each stream's newest snapshot written by a commit, 0 if unknown."""
+
     async def committed(self, partition: int) -> int:
         """Return the position up to which everything is applied, commits on their way included."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from service.errors import Fenced, JournalUnavailable, NotReady, ResultsExpired
+from service.formats import FORMAT
 from service.journal.base import (
     MAX_RECORD_ENTRIES,
     Ack,
@@ -62,6 +63,7 @@ class RedisJournal:
         results_kept: int = 10_000,
         log_kept_entries: int = 100_000,
         log_kept_seconds: float = 3_600.0,
+        write_format: int = FORMAT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.partitions: Sequence[int] = range(partitions)
@@ -73,7 +75,7 @@ class RedisJournal:
         self._clock = clock
         self._mirror = Mirror()
         self._replies = Replies(max_queued_entries)
-        self._leases = Leases(self._server, prefix, self._keys, lease_seconds)
+        self._leases = Leases(self._server, prefix, self._keys, lease_seconds, write_format)
         self.owned, self.name = self._leases.owned, self._leases.name
         self._sender = Sender(
             self._server, self._keys, max_queued_entries, max_queued_bytes, replicas, self._deepen
@@ -84,7 +86,12 @@ class RedisJournal:
         self._feeds = self._followers(follows_results)
         self._partitions = [self._partition(partition) for partition in self.partitions]
         self._watch = Watch(
-            self._server, self._partitions, self._feeds, self._sender, self._replies
+            self._server,
+            self._partitions,
+            self._feeds,
+            self._sender,
+            self._replies,
+            self._leases,
         )
         self._calls = Calls()
         self._tasks: list[asyncio.Task[None]] = []
@@ -150,6 +157,7 @@ class RedisJournal:
         with suppress(JournalUnavailable):
             for partition in list(self.owned):
                 await self.release(partition)
+            await self._leases.go()
         await self._server.close()
 
     # Streams
@@ -326,6 +334,23 @@ class RedisJournal:
         """Say that this process applies partitions no more."""
         await self._leases.leave()
 
+    def reads(self, name: str) -> int:
+        """Return the newest format that a process reads."""
+        return self._leases.reads(name)
+
+    @property
+    def write_format(self) -> int:
+        """The newest format that may be written, so that every process here can read it."""
+        return self._leases.write_format
+
+    def needed(self, partition: int) -> int:
+        """Return the format it takes to read a partition; may be a second behind."""
+        return self._partitions[partition].needed
+
+    async def need(self, partition: int, wanted: int) -> None:
+        """Note which format it takes to read a partition that this process owns."""
+        await self._partitions[partition].need(wanted)
+
     def deaths(self, partition: int) -> int:
         """Return how many owners of a partition died in a row, before this one, at no progress."""
         return self._leases.deaths.get(partition, 0)
@@ -398,6 +423,10 @@ class RedisJournal:
     async def latest_snapshot(self, uid: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot written by a commit, and the position it stands at."""
         return await self._reader.latest_snapshot(uid)
+
+    async def snapshot_formats(self, partition: int) -> dict[int, int]:
+        """Return the format of each stream's newest snapshot written by a commit."""
+        return await self._reader.snapshot_formats(partition)
 
     async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
         """Return how many entries a stream has after a position, and if its first is there."""

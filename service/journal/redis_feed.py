@@ -11,7 +11,7 @@ from service.errors import JournalUnavailable
 from service.journal.base import StreamRow
 from service.journal.redis_keys import Fields, Keys, fields_in, position_in, row_in
 from service.journal.redis_mirror import Mirror
-from service.journal.redis_news import decode
+from service.journal.redis_news import Unknown, decode
 from service.journal.redis_replies import Replies
 from service.journal.redis_server import Server
 
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 ENTRIES_AT_ONCE = 32
 PAUSE_SECONDS = 0.25
+UNKNOWN = "the replies are in another version's format: send the events again, with the same ids"
 
 
 class Feed:
@@ -101,7 +102,14 @@ class Feed:
                 self._mirror.put(row_in(uid, found))
 
     def _apply(self, partition: int, position: int, payload: bytes) -> None:
-        previous, said, replies = decode(payload)
+        try:
+            previous, said, replies = decode(payload)
+        except Unknown:
+            # How the streams stand can be looked up; what was answered cannot.
+            self._stale.add(partition)
+            unheard = self._replies.upto(position, partition, self._modulus)
+            self._replies.refuse(unheard, JournalUnavailable(UNKNOWN, retry_after_seconds=1))
+            return
         if previous > self.reached[partition]:
             self._stale.add(partition)  # Some were let go before they were heard of.
         for each in said:

@@ -9,21 +9,33 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from service.errors import Fenced
+from service.formats import FORMAT, OLDEST
 from service.journal.base import Place
 from service.journal.redis_keys import Keys
 from service.journal.redis_server import Server
+
+PRESENT_SECONDS = 5.0
+"""How much longer than a lease a process counts after its last note."""
 
 
 class Leases:
     """Leases by partition. The server's clock decides; that none is used twice, the epoch does."""
 
     def __init__(
-        self, server: Server, prefix: str, keys: Sequence[Keys], lease_seconds: float
+        self,
+        server: Server,
+        prefix: str,
+        keys: Sequence[Keys],
+        lease_seconds: float,
+        write_format: int = FORMAT,
     ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._server = server
         self._keys = keys
         self._workers = f"{prefix}:workers"
+        self._processes = f"{prefix}:processes"
+        self._write_format = write_format
+        self._formats: dict[str, int] = {}
         self._milliseconds = round(1_000 * lease_seconds)
         self._owners: dict[int, str] = {}
         self._epochs: dict[int, int] = {}
@@ -102,10 +114,38 @@ class Leases:
         self._owners.pop(partition, None)
         self._epochs.pop(partition, None)
 
+    def reads(self, name: str) -> int:
+        """Return the newest format that a process reads; those that do not say know no newer."""
+        return FORMAT if name == self.name else self._formats.get(name, OLDEST)
+
+    @property
+    def write_format(self) -> int:
+        """The newest format to write: one that all processes read, of the two this one writes."""
+        return max(OLDEST, min(self._write_format, *self._formats.values(), FORMAT))
+
+    async def note(self) -> list[tuple[str, int]]:
+        """Note that this process is there, in any role; return all, with what each reads."""
+        milliseconds = self._milliseconds + round(1_000 * PRESENT_SECONDS)
+        said = await self._server.run("present", [self._processes], self._said(), milliseconds)
+        pairs = [each.decode().rpartition(" ") for each in said]
+        return [(name, int(reads)) for name, _, reads in pairs]
+
+    def _said(self) -> str:
+        return f"{self.name} {FORMAT}"
+
     async def present(self) -> list[str]:
-        """Note that this process is there; return the names of all that are."""
-        names = await self._server.run("present", [self._workers], self.name, self._milliseconds)
-        return [name.decode() for name in names]
+        """Note that this process applies partitions; return the names of all that do."""
+        # Whoever is among the workers has said before what it reads, or does not know how to.
+        await self.note()
+        found = await self._server.run("present", [self._workers], self.name, self._milliseconds)
+        names = [name.decode() for name in found]
+        self._formats = dict.fromkeys(names, OLDEST) | dict(await self.note())
+        return names
+
+    async def need(self, partition: int, wanted: int) -> None:
+        """Note which format it takes to read a partition, unless it is another's by now."""
+        keys = self._keys[partition]
+        await self._server.run("need", [keys.own, keys.head], self.token(partition)[0], wanted)
 
     async def anybody(self) -> bool:
         """Say whether there is any process that applies partitions."""
@@ -113,5 +153,9 @@ class Leases:
         return bool(await self._server.call("ZCOUNT", self._workers, 1_000 * int(now), "+inf"))
 
     async def leave(self) -> None:
-        """Take the note back."""
+        """Apply partitions no more."""
         await self._server.call("ZREM", self._workers, self.name)
+
+    async def go(self) -> None:
+        """Be there no more."""
+        await self._server.call("ZREM", self._processes, self._said())

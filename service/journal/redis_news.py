@@ -8,7 +8,14 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from service.formats import FORMAT, OLDEST
 from service.journal.base import Applied
+
+VERSIONED = 3
+
+
+class Unknown(ValueError):
+    """News in a format of another build"""
 
 
 @dataclass(slots=True)
@@ -28,9 +35,11 @@ def encode(
     applied: Sequence[Applied],
     versions: Mapping[int, int],
     replies: Iterable[tuple[bytes, list[bytes]]],
+    write_format: int = FORMAT,
 ) -> bytes:
     """Write what came of a commit: a line that says where, then results, then other replies.
 
+    Before that stands the format, on a line of its own, where it is `VERSIONED` or newer.
     A reply that is one of the results, as most are, is written as its place among them.
     """
     lines = [line for each in applied for line in each.results]
@@ -57,12 +66,20 @@ def encode(
         ]
         for each in applied
     ]
-    return b"\n".join([to_json([previous, streams, answered]), *lines])
+    version = [] if write_format < VERSIONED else [b"%d" % write_format]
+    return b"\n".join([*version, to_json([previous, streams, answered]), *lines])
 
 
 def decode(payload: bytes) -> tuple[int, list[Said], dict[bytes, list[bytes]]]:
-    """Read where a commit began, what it said, and the replies by the tokens of their records."""
+    """Read where a commit began, what it said, and the replies by the tokens of their records.
+
+    Raises `Unknown` if it is in a format that this build does not know.
+    """
     head, *lines = payload.split(b"\n")
+    if not head.startswith(b"["):
+        if head not in (b"%d" % OLDEST, b"%d" % FORMAT):
+            raise Unknown(head)
+        head, *lines = lines
     previous, streams, answered = from_json(head)
     said, first = [], 0
     for uid, offset, digest, status, n, spec in streams:

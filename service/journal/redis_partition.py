@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from service.errors import Fenced, JournalUnavailable, Phantom, Stale
+from service.formats import OLDEST
 from service.journal.base import Applied
 from service.journal.redis_commit import BLOB_SECONDS, Feedback, arguments, blob_commands
 from service.journal.redis_feed import Feed
@@ -37,6 +38,8 @@ class Partition:
         self.log = Log(server, keys, exists)
         self.depth = 0
         """How many entries are appended and not yet applied, as last heard."""
+        self.needed = OLDEST
+        """The format it takes to read all snapshots, as last heard."""
         self.in_doubt = False
         """Whether what was read may be lost."""
         self._server = server
@@ -57,13 +60,20 @@ class Partition:
             try:
                 # Who does not own it is not told of each commit.
                 rows = await self._feed.refresh(self._number)
+                needed = await self._server.call("HGET", self.keys.head, "format")
             except BaseException:
                 # The caller does not learn that it owns it, and would keep it for good.
                 self._leases.lose(self._number)
                 raise
+            self.needed = int(needed or OLDEST)
             if epoch != known:
                 self._mirror.begin(rows)
         return epoch
+
+    async def need(self, wanted: int) -> None:
+        """Note which format it takes to read all snapshots."""
+        await self._leases.need(self._number, wanted)
+        self.needed = wanted
 
     def check(self) -> None:
         """Raise `JournalUnavailable` if what was read may be lost."""
@@ -100,7 +110,7 @@ class Partition:
         rows = self._mirror.rows
         there = [each for each in applied if each.stream in rows]
         versions = {each.stream: rows[each.stream].version + 1 for each in there}
-        payload = encode(previous, there, versions, answered.items())
+        payload = encode(previous, there, versions, answered.items(), self._leases.write_format)
         blobs = [
             [self.keys.blob(each.stream, secrets.token_hex(8)) for _ in each.snapshots]
             for each in there

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from service.errors import JournalUnavailable, SnapshotNotFound
+from service.formats import START_BYTES, format_in
 from service.journal.base import DeadLetter, Place, SnapshotRow
 from service.journal.redis_keys import Fields, Keys, position_in, snapshot_in
 from service.journal.redis_server import Server
@@ -74,6 +75,21 @@ class Reader:
                 return row.position, blob
         return None
 
+    async def snapshot_formats(self, partition: int) -> dict[int, int]:
+        """Return the format of each stream's newest snapshot written by a commit."""
+        keys, newest = self._keys[partition], dict[int, str]()
+        uids = [int(uid) for uid in await self._server.call("HKEYS", keys.pending)]
+        metas = await self._server.all_of([("HGETALL", keys.snapshots(uid)) for uid in uids])
+        for uid, found in zip(uids, metas, strict=True):
+            for row, key in _newest_first(uid, found):
+                if row.position >= 0:
+                    newest[uid] = key
+                    break
+        starts = await self._server.all_of(
+            [("GETRANGE", key, 0, START_BYTES - 1) for key in newest.values()]
+        )
+        return {uid: format_in(start) for uid, start in zip(newest, starts, strict=True)}
+
     async def dead_letters(self, uid: int, limit: int) -> list[DeadLetter]:
         """Return a stream's newest dead letters, oldest first."""
         key = self._of(uid).dead(uid)
@@ -89,11 +105,15 @@ class Reader:
 
     async def _snapshots(self, uid: int) -> list[tuple[SnapshotRow, str]]:
         found = await self._server.call("HGETALL", self._of(uid).snapshots(uid))
-        rows = [snapshot_in(snapshot_id, uid, meta) for snapshot_id, meta in found.items()]
-        return sorted(rows, key=lambda each: -each[0].id)
+        return _newest_first(uid, found)
 
     def _of(self, uid: int) -> Keys:
         return self._keys[uid % len(self._keys)]
+
+
+def _newest_first(uid: int, found: Fields) -> list[tuple[SnapshotRow, str]]:
+    rows = [snapshot_in(snapshot_id, uid, meta) for snapshot_id, meta in found.items()]
+    return sorted(rows, key=lambda each: -each[0].id)
 
 
 def _letter(uid: int, fields: Fields) -> DeadLetter:

@@ -78,6 +78,14 @@ class Replies:
             if each.asked_at < moment and not each.future.done()
         ]
 
+    def upto(self, position: int, partition: int, partitions: int) -> list[Waiting]:
+        """Return whose replies are awaited, of a partition's records up to a position."""
+        return [
+            each
+            for each in self._by_place.values()
+            if each.position <= position and each.uid % partitions == partition
+        ]
+
     def refuse(self, waiting: Sequence[Waiting], error: SynaptideError) -> None:
         """Tell some that there will be no replies."""
         for each in waiting:

@@ -23,7 +23,7 @@ from service.errors import JournalUnavailable, QueueFull, SettingsError
 
 SCRIPTS = (
     *("adopt", "append", "behind", "commit", "create", "delete", "find", "floor", "keep"),
-    *("acquire", "mark", "present", "release", "renew", "reserve", "stage"),
+    *("acquire", "mark", "need", "present", "release", "renew", "reserve", "stage"),
 )
 REPLY_SECONDS = 5.0
 BLOCK_SECONDS = 5.0

@@ -9,9 +9,11 @@ from typing import Any
 import structlog
 
 from service.errors import JournalUnavailable
+from service.formats import OLDEST
 from service.journal.redis_check import infos
 from service.journal.redis_feed import Feed
 from service.journal.redis_keys import entry_id
+from service.journal.redis_leases import Leases
 from service.journal.redis_partition import Partition
 from service.journal.redis_replies import Replies
 from service.journal.redis_sender import Sender
@@ -35,17 +37,20 @@ class Watch:
         feeds: Sequence[Feed],
         sender: Sender,
         replies: Replies,
+        leases: Leases,
     ) -> None:
         self._server = server
         self._partitions = partitions
         self._feeds = feeds
         self._sender = sender
         self._replies = replies
+        self._leases = leases
         self.history = ""
         """Which the server told last; see `pulse`."""
 
     async def begin(self) -> None:
-        """See how the server is now."""
+        """See how the server is now, and say that this process is there."""
+        await self._leases.note()
         self.history, self._sender.full = await pulse(self._server)
         await self._measure()
 
@@ -55,6 +60,7 @@ class Watch:
             await asyncio.sleep(PULSE_SECONDS)
             try:
                 await self._look()
+                await self._leases.note()
                 await self._measure()
                 await self._look_for_lost()
             except JournalUnavailable:
@@ -76,10 +82,11 @@ class Watch:
 
     async def _measure(self) -> None:
         found = await self._server.all_of(
-            [("HGET", partition.keys.head, "depth") for partition in self._partitions]
+            [("HMGET", each.keys.head, "depth", "format") for each in self._partitions]
         )
-        for partition, depth in zip(self._partitions, found, strict=True):
+        for partition, (depth, needed) in zip(self._partitions, found, strict=True):
             partition.depth = int(depth or 0)
+            partition.needed = int(needed or OLDEST)
 
     async def _look_for_lost(self) -> None:
         """Tell those who wait for records that are lost, or whose replies went by unheard."""

@@ -20,6 +20,7 @@ from service.errors import (
     StreamNotFound,
     TemplateNotFound,
 )
+from service.formats import FORMAT
 from service.journal import sqlite_upkeep as upkeep
 from service.journal.base import (
     Ack,
@@ -68,6 +69,7 @@ class SqliteJournal:
         results_kept: int = 10_000,
         log_kept_entries: int = 1_000_000,
         log_kept_seconds: float = 7 * 86_400,
+        write_format: int = FORMAT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = Path(data_dir)
@@ -76,6 +78,8 @@ class SqliteJournal:
         self._results_kept = results_kept
         self._log_kept_entries, self._log_kept_seconds = log_kept_entries, log_kept_seconds
         self._clock = clock
+        self.write_format = write_format
+        self._needed = FORMAT
         self._lock = FolderLock(self._folder, LOCK_NAME)
         self._is_open = False
         self._rows: dict[int, StreamRow] = {}
@@ -322,6 +326,22 @@ class SqliteJournal:
 
     async def leave(self) -> None:
         """Apply partitions no more."""
+
+    def reads(self, name: str) -> int:
+        """Return the newest format that this process reads, which is alone."""
+        return FORMAT
+
+    def needed(self, partition: int) -> int:
+        """Return the format it takes to read all snapshots."""
+        return self._needed
+
+    async def need(self, partition: int, wanted: int) -> None:
+        """Note, in memory, which format it takes to read all snapshots."""
+        self._needed = wanted
+
+    async def snapshot_formats(self, partition: int) -> dict[int, int]:
+        """Return the format of each stream's newest snapshot written by a commit."""
+        return await self._reader.snapshot_formats()
 
     def deaths(self, partition: int) -> int:
         """Return how many processes died here: it is not counted."""

@@ -13,6 +13,7 @@ import structlog
 from pydantic_core import from_json
 
 from service.errors import JournalUnavailable
+from service.formats import START_BYTES, format_in
 from service.journal.base import DeadLetter, Place, Record, SnapshotRow, StreamRow, TemplateRow
 from service.schemas import decode_entry
 
@@ -39,6 +40,8 @@ _ENTRIES_AFTER = """SELECT (SELECT COALESCE(SUM(n), 0) FROM log WHERE stream = ?
 _SNAPSHOT = "SELECT blob FROM snapshots WHERE uid = ? AND id = ?"
 _LATEST = """SELECT position, blob FROM snapshots WHERE uid = ? AND position >= 0
     ORDER BY id DESC LIMIT 1"""
+_STARTS = """SELECT uid, substr(blob, 1, ?) FROM snapshots
+    WHERE id IN (SELECT MAX(id) FROM snapshots WHERE position >= 0 GROUP BY uid)"""
 _DEAD = """SELECT uid, position, place, reason, detail, entry, created_at FROM dead
     WHERE uid = ? ORDER BY id DESC LIMIT ?"""
 _PASSED_OVER = """SELECT position, place FROM dead
@@ -138,6 +141,10 @@ class Reader:
         """Return the newest snapshot written by a commit, and its position."""
         rows = await self._all(_LATEST, uid)
         return (rows[0][0], _blob(rows[0][1])) if rows else None
+
+    async def snapshot_formats(self) -> dict[int, int]:
+        """Return the format of each stream's newest snapshot written by a commit."""
+        return {uid: format_in(start) for uid, start in await self._all(_STARTS, START_BYTES)}
 
     async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
         """Return how many entries a stream has after a position, and if its first is there."""

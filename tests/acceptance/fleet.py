@@ -42,6 +42,11 @@ class Member:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has."""
+        self.send(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+
 
 class Fleet:
     """Processes of both roles, and the server they share."""
@@ -69,8 +74,13 @@ class Fleet:
         url: str | None = None,
         port: int | None = None,
         through: Sequence[str] = (),
+        tree: Path = ROOT,
+        **more: str,
     ) -> Member:
-        """Start a process, maybe through another program; it is killed at the latest with us."""
+        """Start a process, maybe through another program, of the build in a folder.
+
+        It is killed at the latest with the fleet.
+        """
         port = valkey.free_port() if port is None else port
         log = self._folder / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)
@@ -89,10 +99,11 @@ class Fleet:
             "SYNAPTIDE_REDIS_PARTITIONS": str(self._partitions),
             "SYNAPTIDE_LEASE_SECONDS": str(self._lease_seconds),
             "FLEET_MEMBER": str(len(self.logs)),
+            "PYTHONPATH": str(tree),
         }
         output = self._stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, env=os.environ | settings
+            command, cwd=tree, stdout=output, stderr=output, env=os.environ | settings | more
         )
         member = Member(process, port)
         self._stack.callback(member.end)
@@ -149,6 +160,12 @@ def shared_out(
     while {who for who, _ in owners(server, partitions).values()} != wanted:
         assert time.monotonic() < deadline, owners(server, partitions)
         time.sleep(0.02)
+
+
+def formats(server: valkey.Server) -> set[int]:
+    """Return which formats it takes to read the partitions."""
+    heads = [f"synaptide:{{{partition}}}:head" for partition in range(PARTITIONS)]
+    return {int(each or 0) for each in server.ask_all([("HGET", head, "format") for head in heads])}
 
 
 def until_applied(server: valkey.Server, most: float = 20.0) -> dict[int, int]:

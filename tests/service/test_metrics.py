@@ -147,6 +147,9 @@ class Shelf:
     def depth(self, partition: int | None = None) -> int:
         return 0
 
+    def needed(self, partition: int) -> int:
+        return 3
+
 
 def row(i: int, **status: Any) -> StreamRow:
     spec = b'{"learner":{"kind":"rolling_zscore"},"indicators":[{"kind":"adwin"}],"threshold":0.5}'

@@ -23,6 +23,7 @@ from service.errors import (
     Stale,
     StreamNotFound,
 )
+from service.formats import FORMAT, OLDEST
 from service.journal.base import START, Applied, Moved, NewSnapshot, StreamRow
 from service.journal.redis import RedisJournal
 from service.journal.redis_adopt import Adoption
@@ -521,6 +522,53 @@ def test_news_that_cannot_be_read_do_not_make_a_process_deaf(
     run(scenario())
 
 
+def test_news_in_a_format_to_come_have_those_who_wait_ask_again(
+    server: valkey.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def newer(*said: Any) -> bytes:
+        return encode(*said).replace(b"3\n", b"4\n", 1)
+
+    async def scenario() -> None:
+        async with opened(server.url) as api, opened(server.url) as worker:
+            assert await worker.acquire(0)
+            row = await new_stream(worker)
+            await soon(lambda: api.stream_by_uid(row.uid) is not None)
+            (position,) = await api.append(row.uid, events(1, 2), "applied")
+            waiting = asyncio.create_task(api.replies(row.uid, position))
+            await asyncio.sleep(0)
+            monkeypatch.setattr("service.journal.redis_partition.encode", newer)
+            begun = time.monotonic()
+            await apply(worker)
+            with pytest.raises(JournalUnavailable, match="another version's format"):
+                await waiting
+            assert time.monotonic() - begun < 4  # Not as long as for replies that are lost.
+            await soon(lambda: api.stream("taxi").offset == 2)
+            assert await api.results(row.uid, 0, 10) == lines(0, 2)
+            monkeypatch.undo()
+            (position,) = await api.append(row.uid, events(3), "applied")
+            waiting = asyncio.create_task(api.replies(row.uid, position))
+            await apply(worker)
+            assert await waiting == lines(2, 3)
+
+    run(scenario())
+
+
+def test_a_partition_that_takes_a_format_to_read_says_so_while_it_is_owned(
+    server: valkey.Server,
+) -> None:
+    async def scenario() -> None:
+        async with opened(server.url) as one, opened(server.url) as two:
+            assert one.needed(0) == two.needed(0) == OLDEST
+            assert await one.acquire(0)
+            await one.need(0, FORMAT)
+            await two.need(0, OLDEST)  # It has no say.
+            await one.release(0)
+            assert await two.acquire(0)
+            assert one.needed(0) == two.needed(0) == FORMAT
+
+    run(scenario())
+
+
 def test_a_new_owner_knows_how_its_streams_stand(server: valkey.Server) -> None:
     async def scenario() -> None:
         async with (
@@ -751,7 +799,10 @@ def test_what_a_commit_tells_is_read_as_it_was_written() -> None:
     one = Applied(7, 3, "d3", lines(1, 3), {"learning": "learning"})
     two = Applied(8, 1, "d1", [b'{"other":1}'], {}, spec=b"{}")
     replies = [(b"t1", lines(1, 3)), (b"t2", [b'{"status":1}', b'{"other":1}']), (b"t3", [])]
-    previous, said_, answers = decode(encode(5, [one, two], {8: 4}, replies))
+    written = [encode(5, [one, two], {8: 4}, replies, form) for form in (OLDEST, FORMAT)]
+    assert [each[:2] for each in written] == [b"[5", b"3\n"]
+    assert decode(written[0]) == decode(written[1])
+    previous, said_, answers = decode(written[1])
     assert previous == 5
     assert [(each.uid, each.offset, each.digest, each.results) for each in said_] == [
         (7, 3, "d3", lines(1, 3)),

@@ -33,6 +33,19 @@ def test_only_what_a_newcomer_takes_moves() -> None:
         assert before - after <= share("d", names, PARTITIONS)
 
 
+def test_a_partition_goes_to_one_who_can_read_it_as_long_as_there_is_one() -> None:
+    names = ["old", "new", "newer"]
+
+    def able(partition: int, name: str) -> bool:
+        return partition % 2 == 0 or name != "old"
+
+    shares = {name: share(name, names, PARTITIONS, able) for name in names}
+    assert sorted(each for taken in shares.values() for each in taken) == list(PARTITIONS)
+    assert all(partition % 2 == 0 for partition in shares["old"])
+    assert len(shares["old"]) >= 5
+    assert share("old", ["old"], PARTITIONS, able) == set(PARTITIONS)
+
+
 def test_one_who_is_not_listed_yet_counts_itself() -> None:
     assert share("a", [], PARTITIONS) == set(PARTITIONS)
 
@@ -46,6 +59,14 @@ class Store:
         self.owners, self.names = owners, names
         self.lost: list[int] = []
         self.fails = False
+        self.formats: dict[str, int] = {}
+        self.needs: dict[int, int] = {}
+
+    def reads(self, name: str) -> int:
+        return self.formats.get(name, 2)
+
+    def needed(self, partition: int) -> int:
+        return self.needs.get(partition, 2)
 
     async def present(self) -> list[str]:
         if self.fails:
