@@ -23,13 +23,13 @@ from service.journal.base import (
     StreamRow,
     TemplateRow,
 )
+from service.journal.mirror import Mirror
 from service.journal.redis_adopt import Adoption
 from service.journal.redis_calls import Calls
 from service.journal.redis_check import check
 from service.journal.redis_feed import Feed
 from service.journal.redis_keys import Keys, partition_of
 from service.journal.redis_leases import Leases
-from service.journal.redis_mirror import Mirror
 from service.journal.redis_partition import Partition
 from service.journal.redis_reader import Reader
 from service.journal.redis_replies import Replies
@@ -152,8 +152,7 @@ class RedisJournal:
         await self._calls.end()
         closed = JournalUnavailable("the journal is closed", retry_after_seconds=1)
         self._replies.close(closed)
-        self._mirror.recent.close(closed)
-        self._mirror.changes.close(closed)
+        self._mirror.close(closed)
         with suppress(JournalUnavailable):
             for partition in list(self.owned):
                 await self.release(partition)
@@ -208,7 +207,7 @@ class RedisJournal:
 
     def streams(self) -> list[StreamRow]:
         """Return every stream, by name."""
-        return [self._mirror.names[name] for name in sorted(self._mirror.names)]
+        return self._mirror.streams()
 
     def partition_of(self, uid: int) -> int:
         """Return the partition that holds a stream, today and always."""
@@ -240,12 +239,7 @@ class RedisJournal:
     async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
         """Return what changed after a cursor, waiting that long for the first change."""
         self._check_open()
-        changes = self._mirror.changes
-        if wait_seconds > 0:
-            await changes.more(cursor, wait_seconds)
-        changed = changes.since(cursor)
-        rows = [self._mirror.rows[uid] for uid in changed.uids]
-        return StreamChanges(changed.cursor, changed.full, rows, changed.gone)
+        return await self._mirror.changed(cursor, wait_seconds)
 
     # Templates
 

@@ -9,8 +9,8 @@ import structlog
 
 from service.errors import JournalUnavailable
 from service.journal.base import StreamRow
+from service.journal.mirror import Mirror
 from service.journal.redis_keys import Fields, Keys, fields_in, position_in, row_in
-from service.journal.redis_mirror import Mirror
 from service.journal.redis_news import Unknown, decode
 from service.journal.redis_replies import Replies
 from service.journal.redis_server import Server

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from service.errors import Fenced, JournalUnavailable, Phantom, Stale
 from service.formats import OLDEST
 from service.journal.base import Applied
+from service.journal.mirror import Mirror
 from service.journal.redis_commit import BLOB_SECONDS, Feedback, arguments, blob_commands
 from service.journal.redis_feed import Feed
 from service.journal.redis_keys import Keys
 from service.journal.redis_leases import Leases
 from service.journal.redis_log import Log
-from service.journal.redis_mirror import Mirror
 from service.journal.redis_news import encode
 from service.journal.redis_server import Server
 

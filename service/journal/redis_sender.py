@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import InvalidInput, JournalUnavailable, QueueFull, SynaptideError
+from service.journal.mirror import gone
 from service.journal.redis_keys import Keys
-from service.journal.redis_mirror import gone
 from service.journal.redis_server import Command, Server, reached
 
 ROUND_BYTES = 4 << 20

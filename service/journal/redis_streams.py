@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from service.journal.base import StreamRow
+from service.journal.mirror import Mirror, gone, not_there
 from service.journal.redis_commit import BLOB_SECONDS
 from service.journal.redis_feed import found_row
 from service.journal.redis_keys import Keys, partition_of, row_in, snapshot_meta
-from service.journal.redis_mirror import Mirror, gone, not_there
 from service.journal.redis_replies import Replies
 from service.journal.redis_server import Server
 

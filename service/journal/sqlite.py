@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from service.errors import (
     InvalidInput,
@@ -17,7 +14,6 @@ from service.errors import (
     QueueFull,
     ResultsExpired,
     SnapshotNotFound,
-    StreamNotFound,
     TemplateNotFound,
 )
 from service.formats import FORMAT
@@ -34,19 +30,15 @@ from service.journal.base import (
     StreamRow,
     TemplateRow,
 )
-from service.journal.changes import Changes
 from service.journal.lock import FolderLock
-from service.journal.moved import placed, waiting
-from service.journal.recent import Recent
-from service.journal.sqlite_adopt import adopt
-from service.journal.sqlite_operations import Append, Commit, Transaction, gone, put_snapshot
+from service.journal.mirror import Mirror
+from service.journal.sqlite_operations import Append, Commit, Transaction, put_snapshot
 from service.journal.sqlite_outbox import Outbox
 from service.journal.sqlite_reader import Reader
 from service.journal.sqlite_schema import LOCK_NAME, Synchronous, open_reader, open_writer
+from service.journal.sqlite_streams import Streams
 from service.journal.tail import Tail
 from service.schemas import Entry
-
-_TRIMMED_AT_ONCE = 64
 
 
 class SqliteJournal:
@@ -82,13 +74,8 @@ class SqliteJournal:
         self._needed = FORMAT
         self._lock = FolderLock(self._folder, LOCK_NAME)
         self._is_open = False
-        self._rows: dict[int, StreamRow] = {}
-        self._names: dict[str, StreamRow] = {}
-        self._held: set[int] = set()
-        self._deleting: set[int] = set()
+        self._mirror = Mirror()
         self._templates: dict[str, TemplateRow] = {}
-        self._recent = Recent()
-        self._changes = Changes()
         self._owned: dict[int, int] = {}
         self.owned: Mapping[int, int] = self._owned
         self.name = "embedded"
@@ -97,15 +84,14 @@ class SqliteJournal:
         """Take the folder for this process, or raise `SettingsError`."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._open)
-        self._rows = {row.uid: row for row in await self._reader.streams()}
-        self._names = {row.name: row for row in self._rows.values()}
-        for uid in self._rows:
-            self._changes.touch(uid)
+        for row in await self._reader.streams():
+            self._mirror.put(row)
         self._templates = {row.name: row for row in await self._reader.templates()}
         backlog_end, depth = await self._reader.backlog()
         self._tail = Tail(backlog_end, depth, self._max_queued_entries)
         tx = Transaction(self._connection.cursor(), backlog_end, self._results_kept)
         self._outbox = Outbox(self._connection, tx, self._tail.lose)
+        self._streams = Streams(self._outbox, self._tail, self._mirror, self._clock)
         self._is_open = True
 
     def _open(self) -> None:
@@ -125,8 +111,7 @@ class SqliteJournal:
         await self._outbox.close()
         closed = JournalUnavailable("the journal is closed", retry_after_seconds=1)
         self._tail.close(closed)
-        self._recent.close(closed)
-        self._changes.close(closed)
+        self._mirror.close(closed)
         await self._reader.close()
         await asyncio.to_thread(self._connection.close)
         self._lock.release()
@@ -135,71 +120,22 @@ class SqliteJournal:
 
     async def create_stream(self, name: str, spec: bytes) -> tuple[StreamRow, bool]:
         """Return the stream of that name, and whether it was made now."""
-        now = self._clock()
-
-        def made(uid: int | None) -> tuple[StreamRow, bool]:
-            if uid is None:
-                return self._names[name], False
-            row = self._rows[uid] = self._names[name] = StreamRow(uid, name, spec, 1, now, spec)
-            self._changes.touch(uid)
-            return row, True
-
-        result: tuple[StreamRow, bool] = await self._outbox.call(
-            made, upkeep.create_stream, name, spec, now
-        )
-        return result
+        self._check_open()
+        return await self._streams.create(name, spec)
 
     async def adopt(self, moved: Moved) -> StreamRow | None:
         """Take in a stream from another store, whole or not at all; `None` if its name is taken."""
         self._check_open()
-        if self._tail.depth:
-            raise waiting(0, self._tail.depth)
-        count = len(moved.records)
-        base = self._tail.skip(count)
-        here = placed(moved, base, range(base + 1, base + 1 + count))
-
-        def made(uid: int | None) -> StreamRow | None:
-            if uid is None:
-                return None
-            row = self._rows[uid] = self._names[here.row.name] = replace(here.row, uid=uid)
-            self._changes.touch(uid)
-            return row
-
-        result: StreamRow | None = await self._outbox.call(made, adopt, here, base + count)
-        return result
+        return await self._streams.adopt(moved)
 
     async def delete_stream(self, uid: int) -> None:
         """Remove a stream and everything kept of it."""
         self._existing(uid)
-        # From here on it takes no appends: one queued behind would be written to a stream gone.
-        self._deleting.add(uid)
-
-        def deleted(backlog: int) -> None:
-            name = self._rows.pop(uid).name
-            del self._names[name]
-            self._held.discard(uid)
-            self._changes.drop(uid, name)
-            self._tail.drop_stream(uid, backlog)
-            self._recent.drop(uid)
-            self._recent.wake(uid)
-
-        def ended(deletion: asyncio.Future[Any]) -> None:
-            self._deleting.discard(uid)
-            if not deletion.cancelled():
-                deletion.exception()  # Marks it as seen: its caller may have gone away.
-
-        deletion = asyncio.ensure_future(self._outbox.call(deleted, upkeep.delete_stream, uid))
-        deletion.add_done_callback(ended)
-        await asyncio.shield(deletion)
-        with suppress(JournalUnavailable):  # It is deleted; `trim` clears what is left.
-            await self._clear_gone()
+        await self._streams.delete(uid)
 
     def stream(self, name: str) -> StreamRow:
         """Return a stream by name, or raise `StreamNotFound`."""
-        try:
-            return self._names[name]
-        except KeyError:
-            raise StreamNotFound(f"stream: got {name!r}, expected one that exists") from None
+        return self._mirror.stream(name)
 
     async def look_up(self, name: str) -> StreamRow:
         """Return a stream as it stands now, or raise `StreamNotFound`."""
@@ -207,11 +143,11 @@ class SqliteJournal:
 
     def stream_by_uid(self, uid: int) -> StreamRow | None:
         """Return a stream, or `None` if it was deleted."""
-        return self._rows.get(uid)
+        return self._mirror.rows.get(uid)
 
     def streams(self) -> list[StreamRow]:
         """Return every stream, by name."""
-        return [self._names[name] for name in sorted(self._names)]
+        return self._mirror.streams()
 
     def partition_of(self, uid: int) -> int:
         """Return the partition that holds a stream: the only one."""
@@ -219,7 +155,7 @@ class SqliteJournal:
 
     def stream_count(self) -> int:
         """Return how many streams there are."""
-        return len(self._rows)
+        return len(self._mirror.rows)
 
     async def behind(self, partition: int) -> list[int]:
         """Return no streams: a log on disk may wait for their next event."""
@@ -232,24 +168,16 @@ class SqliteJournal:
 
     def hold(self, uid: int, reason: str) -> None:
         """Note why a stream cannot be brought back, until it is."""
-        row = self._rows.get(uid)
-        if row is not None:
-            row.unreadable = reason
-            self._held.add(uid)
-            self._changes.touch(uid)
+        self._mirror.hold(uid, reason)
 
     def held_count(self) -> int:
         """Return how many streams cannot be brought back."""
-        return len(self._held)
+        return len(self._mirror.held)
 
     async def changes(self, cursor: str | None, wait_seconds: float = 0.0) -> StreamChanges:
         """Return what changed after a cursor, waiting that long for the first change."""
         self._check_open()
-        if wait_seconds > 0:
-            await self._changes.more(cursor, wait_seconds)
-        changed = self._changes.since(cursor)
-        rows = [self._rows[uid] for uid in changed.uids]
-        return StreamChanges(changed.cursor, changed.full, rows, changed.gone)
+        return await self._mirror.changed(cursor, wait_seconds)
 
     # Templates
 
@@ -396,16 +324,11 @@ class SqliteJournal:
         def committed(from_disk: int) -> None:
             self._tail.applied(upto, from_disk, replies)
             for each in applied:
-                row = self._rows.get(each.stream)
-                if row is not None:
-                    row.offset, row.digest, row.status = each.offset, each.digest, each.status
-                    if row.unreadable and row.held_after is None:
-                        row.unreadable = ""
-                        self._held.discard(each.stream)
-                    if each.spec is not None:
-                        row.spec, row.version = each.spec, row.version + 1
-                    self._changes.touch(each.stream)
-                    self._recent.add(each.stream, each.offset, each.results)
+                row = self._mirror.rows.get(each.stream)
+                spec = None if row is None or each.spec is None else (each.spec, row.version + 1)
+                self._mirror.applied(
+                    each.stream, each.offset, each.digest, each.status, each.results, spec
+                )
 
         commit.then = committed
         await self._outbox.write(commit)
@@ -424,8 +347,8 @@ class SqliteJournal:
             seconds = deadline - self._loop.time()
             if seconds <= 0:
                 return []
-            await self._recent.more(uid, seconds)
-        lines = self._recent.since(uid, after, limit)
+            await self._mirror.recent.more(uid, seconds)
+        lines = self._mirror.recent.since(uid, after, limit)
         if lines is not None:
             return lines
         head = row.offset
@@ -475,16 +398,8 @@ class SqliteJournal:
 
     async def trim(self, now: float) -> int:
         """Forget what retention lets go of; return how many records went."""
-        trimmed = await self._clear_gone()
-        uids, before = list(self._rows), now - self._log_kept_seconds
-        for i in range(0, len(uids), _TRIMMED_AT_ONCE):
-            some, went = uids[i : i + _TRIMMED_AT_ONCE], upkeep.BATCH_ROWS
-            while went >= upkeep.BATCH_ROWS:
-                went = await self._outbox.call(
-                    None, upkeep.trim_streams, some, self._log_kept_entries, before
-                )
-                trimmed += went
-        return trimmed
+        before = now - self._log_kept_seconds
+        return await self._streams.trim(self._log_kept_entries, before)
 
     def depth(self, partition: int | None = None) -> int:
         """Return how many entries are appended and not yet applied."""
@@ -502,14 +417,4 @@ class SqliteJournal:
 
     def _existing(self, uid: int) -> StreamRow:
         self._check_open()
-        row = self._rows.get(uid)
-        if row is None or uid in self._deleting:
-            raise gone(uid)
-        return row
-
-    async def _clear_gone(self) -> int:
-        cleared, went = 0, upkeep.BATCH_ROWS
-        while went >= upkeep.BATCH_ROWS:
-            went = await self._outbox.call(None, upkeep.clear_gone)
-            cleared += went
-        return cleared
+        return self._streams.existing(uid)

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from service.errors import Phantom, Stale, StreamNotFound
+from service.errors import Phantom, Stale
 from service.journal.base import Applied, NewSnapshot, Record
+from service.journal.mirror import gone
 from service.journal.sqlite_schema import Cursor
 from service.schemas import encode_entry
 
@@ -214,8 +215,3 @@ def put_snapshot(tx: Transaction, uid: int, offset: int, now: float, blob: bytes
     if tx.cursor.fetchone() is None:
         raise gone(uid)
     return insert_snapshot(tx, uid, -1, offset, now, NewSnapshot(blob, kept=True))
-
-
-def gone(uid: int) -> StreamNotFound:
-    """Return the refusal of a stream that is no more."""
-    return StreamNotFound(f"stream: got uid {uid}, expected one that exists")

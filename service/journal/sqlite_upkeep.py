@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.journal.sqlite_operations import SNAPSHOTS_KEPT, Transaction, gone
+from service.journal.mirror import gone
+from service.journal.sqlite_operations import SNAPSHOTS_KEPT, Transaction
 from service.journal.sqlite_schema import Cursor
 
 DEAD_LETTERS_KEPT = 10_000

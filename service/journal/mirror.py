@@ -1,12 +1,12 @@
-"""What this process knows, without asking, of streams that other processes change too."""
+"""What a process knows, without asking, of its journal's streams; others may change them too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.errors import StreamNotFound
-from service.journal.base import StreamRow
+from service.errors import StreamNotFound, SynaptideError
+from service.journal.base import StreamChanges, StreamRow
 from service.journal.changes import Changes
 from service.journal.recent import Recent
 
@@ -118,6 +118,23 @@ class Mirror:
             return self.names[name]
         except KeyError:
             raise not_there(name) from None
+
+    def streams(self) -> list[StreamRow]:
+        """Return every stream, by name."""
+        return [self.names[name] for name in sorted(self.names)]
+
+    async def changed(self, cursor: str | None, wait_seconds: float) -> StreamChanges:
+        """Return what changed after a cursor, waiting that long for the first change."""
+        if wait_seconds > 0:
+            await self.changes.more(cursor, wait_seconds)
+        changed = self.changes.since(cursor)
+        rows = [self.rows[uid] for uid in changed.uids]
+        return StreamChanges(changed.cursor, changed.full, rows, changed.gone)
+
+    def close(self, error: SynaptideError) -> None:
+        """Tell everyone who waits that nothing more will come."""
+        self.recent.close(error)
+        self.changes.close(error)
 
 
 def not_there(name: str) -> StreamNotFound:
