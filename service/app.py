@@ -25,6 +25,7 @@ from service.api import (
     live,
     operations,
     overview,
+    sockets,
     streams,
     templates,
 )
@@ -99,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.api = Api(settings, Metrics(settings.metrics_max_streams))
     # Routes are tried in this order, so what is asked most often comes first.
-    answering = (events, labels, live, streams, overview, templates)
+    answering = (events, labels, live, sockets, streams, overview, templates)
     for module in () if settings.role == "worker" else answering:
         app.include_router(module.router)
     app.include_router(operations.router)

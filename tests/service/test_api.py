@@ -24,7 +24,17 @@ from structlog.testing import capture_logs
 from learners.base import Arrays, Features, Learner, Prediction, Target
 from learners.rolling_zscore import RollingZScore
 from service import catalog
-from service.api import events, labels, live, operations, overview, replies, streams, templates
+from service.api import (
+    events,
+    labels,
+    live,
+    operations,
+    overview,
+    replies,
+    sockets,
+    streams,
+    templates,
+)
 from service.api.state import Api
 from service.client import Client
 from service.errors import NotReady
@@ -780,7 +790,7 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_caller(
         raise KeyError("a secret")
 
     monkeypatch.setattr(operations, "choose_encoder", mistaken)
-    monkeypatch.setattr(live, "parse_frame", mistaken)
+    monkeypatch.setattr(sockets, "parse_frame", mistaken)
     with capture_logs() as logs:
         problem = Hand(server, "").ask("get_metrics", 500).json
         with opened(server, hand.name) as socket:
