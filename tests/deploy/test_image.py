@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from service import cli
 from service.app import create_app
+from service.arguments import make_parser
 from service.journal.redis import RedisJournal
 from service.settings import Settings
 from tests import valkey
@@ -58,7 +59,7 @@ def variables() -> dict[str, str]:
 def runs(command: list[str]) -> Any:
     """Let the program's own parser read a command."""
     assert command[0] == "synaptide"
-    return cli._parser().parse_args(command[1:])
+    return make_parser().parse_args(command[1:])
 
 
 def test_a_dockerfile_is_read_line_by_line() -> None:

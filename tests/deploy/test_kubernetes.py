@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service import cli
 from service.app import create_app
+from service.arguments import make_parser
 from service.settings import Settings
 from tests.deploy.test_image import ROLES, variables
 
@@ -68,7 +68,7 @@ def test_kustomizations_name_every_file_once() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_pods_run_a_command_that_exists_with_settings_that_exist(role: str) -> None:
     found = container(role)
-    command = cli._parser().parse_args(found["args"])
+    command = make_parser().parse_args(found["args"])
     assert (command.command, command.role) == ("serve", role)
     for each in found["env"]:
         assert each["name"].removeprefix("SYNAPTIDE_").lower() in Settings.model_fields
