@@ -1,4 +1,4 @@
-"""Guards of the journal on a shared server, each with the test that fails when it is taken away."""
+"""Guards of what processes share, each with the test that fails when it is taken away."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ MEANWHILE = "test_what_changes_while_a_stream_is_staged_is_noticed"
 LASTING = "test_snapshots_outlive_the_time_a_commit_may_take"
 TRIM = "test_trim_keeps_what_recovery_needs"
 BYTES = "test_a_partition_takes_no_more_bytes_than_it_may"
+WAITS = "test_a_new_owner_knows_what_waits_of_a_stream_and_tries_it_anew"
+NEWS_TO_COME = "test_news_in_a_format_to_come_have_those_who_wait_ask_again"
+COMES_DOWN = "test_a_partition_comes_down_when_an_older_process_comes_and_up_when_it_goes"
 OVERDUE = "test_those_who_wait_for_a_lost_record_are_told"
 
 MUTANTS = [
@@ -313,6 +316,45 @@ MUTANTS = [
     Mutant(
         *("no events into a full memory", JOURNAL, "if self.full:", "if False:"),
         "test_events_are_refused_while_there_is_memory_for_commits",
+    ),
+    # Two builds over one store
+    Mutant("a new owner begins", JOURNAL, "if epoch != known:", "if False:", WAITS),
+    Mutant("news to come", JOURNAL, "raise Unknown(head)", "pass", NEWS_TO_COME),
+    Mutant(
+        *("a format all read", JOURNAL, "min(self._write_format, *self._formats.values(), FORMAT)"),
+        *("self._write_format", COMES_DOWN),
+    ),
+    Mutant(
+        *("before there were notes", JOURNAL, "dict.fromkeys(names, OLDEST)", "{}", COMES_DOWN),
+    ),
+    Mutant(
+        *("quiet streams come down", "service/rewriting.py", "if await rewrite(uid):", "if False:"),
+        COMES_DOWN,
+    ),
+    Mutant(
+        *("said before it is written", "service/rewriting.py", "await self._raise(wanted)", "pass"),
+        COMES_DOWN,
+    ),
+    Mutant(
+        *("once for what stays", "service/rewriting.py", "ahead - self._written", "ahead"),
+        "test_what_cannot_be_said_in_the_older_format_is_written_once_and_stays",
+    ),
+    lua(
+        *("the owner's format", "need"),
+        *("if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then", "if false then"),
+        "test_a_partition_that_takes_a_format_to_read_says_so_while_it_is_owned",
+    ),
+    Mutant(
+        *("to one who can read it", "service/shares.py", ">= self._journal.needed(", ">= 0 * ("),
+        "test_a_partition_is_given_to_one_who_can_read_it",
+    ),
+    Mutant(
+        *("what waits is not passed over", "service/saving.py"),
+        *(
+            "or row.held_after is not None:\n                continue",
+            ":\n                continue",
+        ),
+        "test_a_stream_that_waits_has_no_snapshot_written",
     ),
 ]
 

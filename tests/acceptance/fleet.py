@@ -96,6 +96,7 @@ class Fleet:
         ]
         settings = {
             "SYNAPTIDE_RESULTS_KEPT": "100000000",
+            "SYNAPTIDE_LOG_KEPT_ENTRIES": "100000000000",
             "SYNAPTIDE_REDIS_PARTITIONS": str(self._partitions),
             "SYNAPTIDE_LEASE_SECONDS": str(self._lease_seconds),
             "FLEET_MEMBER": str(len(self.logs)),

@@ -58,13 +58,17 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "service.cli", "serve", "--port", str(port)]
         self._command += ["--data-dir", str(folder / "data")]
+        self.tree = ROOT
+        """Where the build is that runs."""
+        self.settings: dict[str, str] = {}
 
     @contextmanager
     def running(self, how: int = signal.SIGKILL) -> Iterator[Client]:
         """Run a process as long as the block, and end it with a signal."""
+        environment = os.environ | {"PYTHONPATH": str(self.tree)} | self.settings
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                self._command, cwd=ROOT, stdout=output, stderr=output, env=os.environ
+                self._command, cwd=self.tree, stdout=output, stderr=output, env=environment
             )
         try:
             with Client(self.url, max_retries=0) as client:
@@ -88,10 +92,15 @@ class Service:
         with urllib.request.urlopen(self.url + path) as reply:
             return json.load(reply)
 
+    def text(self, path: str) -> str:
+        """The answer to a request."""
+        with urllib.request.urlopen(self.url + path) as reply:
+            text: str = reply.read().decode()
+            return text
+
     def metric(self, name: str) -> float:
         """The value of a metric without labels."""
-        with urllib.request.urlopen(f"{self.url}/metrics") as reply:
-            lines = reply.read().decode().splitlines()
+        lines = self.text("/metrics").splitlines()
         (value,) = [line.split()[1] for line in lines if line.startswith(f"synaptide_{name} ")]
         return float(value)
 

@@ -23,6 +23,7 @@ from service.stream import Stream
 from tests import valkey
 from tests.acceptance.fleet import (
     PARTITIONS,
+    ROOT,
     Fleet,
     Member,
     fleet,
@@ -34,6 +35,15 @@ from tests.acceptance.newer import NEWER, newer_build
 from tests.acceptance.refold import refold
 from tests.acceptance.relay import Relay
 from tests.acceptance.test_kill import STREAMS, ZSCORE, Feeder, event
+from tests.acceptance.test_unreadable import (
+    EVERY_20,
+    Service,
+    events,
+    forget,
+    made,
+    refused,
+    undisturbed,
+)
 
 QUIET = [f"quiet-{i}" for i in range(24)]
 QUIET_SPEC = {"learner": ZSCORE, "snapshot_every_events": 5}
@@ -120,6 +130,33 @@ def under_load(url: str) -> Iterator[list[Patient]]:
     for feeder in feeders:
         feeder.join(90)
         assert feeder.error is None, (feeder.name, feeder.error)
+
+
+@pytest.mark.long
+def test_a_folder_goes_to_the_next_build_and_back(tmp_path: Path) -> None:
+    service, newer = Service(tmp_path), newer_build(tmp_path / "newer")
+
+    def is_format(wanted: int) -> bool:
+        return f'format{{partition="0"}} {wanted}.0' in service.text("/metrics")
+
+    made(service, s=EVERY_20)
+    service.tree = newer
+    with service.running(signal.SIGTERM) as client:
+        for first in (61, 86):
+            client.post("s", events(first, first + 24))
+        assert is_format(NEWER)
+    with service.database() as database:
+        forget(database, "s")
+    service.tree = ROOT
+    with service.running() as client:
+        assert f"format: got {NEWER}" in refused(client, "s", events(111, 111)[0]).detail
+    service.tree, service.settings = newer, {"SYNAPTIDE_WRITE_FORMAT": str(FORMAT)}
+    with service.running() as client:
+        until(lambda: is_format(FORMAT))
+    service.tree, service.settings = ROOT, {}
+    with service.running() as client:
+        client.post("s", events(111, 120))
+        assert client.state("s")["digest"] == undisturbed(120, EVERY_20)
 
 
 @pytest.mark.long

@@ -173,6 +173,21 @@ def test_what_cannot_be_said_in_the_older_format_is_written_once_and_stays(
     asyncio.run(scenario())
 
 
+def test_a_stream_that_waits_has_no_snapshot_written(tmp_path: Path) -> None:
+    """One that stands behind the records that wait would have them forgotten."""
+
+    async def scenario() -> None:
+        journal: Journal = SqliteJournal(tmp_path)
+        async with opened(journal):
+            async with applying(journal):
+                (row,) = await made(journal, 1)
+                await fed(journal, row, 13, 14)
+                row.status = {**row.status, "held_after": await journal.committed(0)}
+            assert [each.offset for each in await journal.snapshots(row.uid)] == [12]
+
+    asyncio.run(scenario())
+
+
 def test_a_format_that_cannot_be_written_is_refused() -> None:
     assert Settings().write_format == FORMAT
     assert Settings(write_format=OLDEST).write_format == OLDEST

@@ -167,6 +167,28 @@ def test_a_newcomer_gets_its_share_after_the_others_let_go() -> None:
     run(scenario)
 
 
+def test_a_partition_is_given_to_one_who_can_read_it() -> None:
+    async def scenario() -> None:
+        owners, names = dict[int, str](), list[str]()
+        old, new = Place("old", owners, names), Place("new", owners, names)
+        written = sorted(share("old", names, PARTITIONS))[:3]
+        for place in (old, new):
+            place.store.formats = {"new": 3}
+            place.store.needs = dict.fromkeys(written, 3)
+        for place in (new, old, new):
+            await place.look()
+        assert new.owns() == share("new", names, PARTITIONS) | set(written)
+        await new.shares.stop()
+        await old.look()
+        assert old.owns() == set(PARTITIONS)
+        names.append("new")  # It is back, and what only it can read is given up for it.
+        for place in (old, new):
+            await place.look()
+        assert new.owns() >= set(written)
+
+    run(scenario)
+
+
 def test_a_partition_that_was_lost_is_dropped_without_a_word() -> None:
     async def scenario() -> None:
         place = Place("one", {}, [])
