@@ -37,6 +37,7 @@ from service.journal.sqlite import SqliteJournal
 from service.metrics import Metrics
 from service.settings import Settings
 from service.shares import Shares
+from service.tasks import end
 from service.version import VERSION
 from service.warm import warm
 from service.worker import Worker
@@ -128,15 +129,15 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     api.metrics.watch(journal, shares.memories)
     applies = settings.role != "api"
     api.open(journal, shares.healthy if applies else lambda: True)
-    background = asyncio.create_task(_work(shares, api, pool, applies))
-    upkeep = asyncio.gather(_keep_trim(journal), _keep_tidy(shares))
+    background = [
+        asyncio.create_task(work)
+        for work in (_work(shares, api, pool, applies), _keep_trim(journal), _keep_tidy(shares))
+    ]
     try:
         yield
     finally:
         api.drain()
-        upkeep.cancel()
-        background.cancel()
-        await asyncio.gather(background, upkeep, return_exceptions=True)
+        await end(background)
         await shares.stop()
         await journal.close()
         pool.shutdown()

@@ -20,6 +20,7 @@ from service.errors import JournalUnavailable
 from service.journal.base import Journal
 from service.metrics import Metrics
 from service.residents import Residents
+from service.tasks import end
 from service.worker import Worker
 
 log = structlog.get_logger()
@@ -173,8 +174,7 @@ class Shares:
             return
         log.warning("partition lost", partition=partition)
         self._metrics.lease_losses.inc()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
         await self._workers[partition].abandon()
         self._forget(partition)
 

@@ -20,6 +20,7 @@ from service.api.templates import stream_or_made
 from service.errors import InvalidInput, MalformedBody, QueueFull, SynaptideError
 from service.journal.base import Journal, StreamRow
 from service.schemas import Wire, invalid, parse_frame
+from service.tasks import end
 
 router = APIRouter(prefix="/v1/streams")
 
@@ -102,9 +103,7 @@ class Session:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if self._following is not None:
             tasks.append(self._following)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         for task in done:
             error = task.exception()
             if isinstance(error, Closed):

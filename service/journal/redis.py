@@ -34,12 +34,13 @@ from service.journal.redis_partition import Partition
 from service.journal.redis_reader import Reader
 from service.journal.redis_replies import Replies
 from service.journal.redis_sender import Parcel, Sender
-from service.journal.redis_server import Server, end
+from service.journal.redis_server import Server
 from service.journal.redis_streams import Streams
 from service.journal.redis_templates import Templates
 from service.journal.redis_upkeep import trim
 from service.journal.redis_watch import Watch
 from service.schemas import Entry, encode_entry
+from service.tasks import end
 
 
 class RedisJournal:

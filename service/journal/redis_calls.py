@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from service.errors import JournalUnavailable
-from service.journal.redis_server import end
+from service.tasks import end
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,11 +172,3 @@ class Server:
                 where["target_nodes"] = self._patient.get_node_from_key(next(iter(places)))
             found = await self._patient.execute_command(*command, **where)
         return {name.decode(): entries for name, entries in found}
-
-
-async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they end: a reply that comes at that moment swallows a cancellation."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.05)

@@ -12,7 +12,7 @@ import pytest
 from service.errors import JournalUnavailable, Phantom, QueueFull, StreamNotFound
 from service.journal.base import START, NewSnapshot
 from service.journal.redis import RedisJournal
-from service.journal.redis_server import end
+from service.tasks import end
 from tests import valkey
 from tests.service.test_journal import apply, events, lines, new_stream, run, said
 from tests.service.test_redis import opened, soon, taken
