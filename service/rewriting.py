@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import structlog
 
+from service.commits import Commits
 from service.errors import Unreadable
 from service.formats import FORMAT
 from service.journal.base import Journal
@@ -23,6 +24,8 @@ AT_ONCE_SECONDS = 20e-3
 """How long events may wait for snapshots that are written anew."""
 AGAIN_SECONDS = 1.0
 """Between looks at what is still ahead."""
+NOTHING_TO_DO_SECONDS = 30.0
+"""Between looks while all that is ahead has to stay so: each reads of every stream's snapshot."""
 
 Rewrite = Callable[[int], Awaitable[bool]]
 """Writes a stream's snapshot anew, and says whether that can be done now."""
@@ -31,9 +34,10 @@ Rewrite = Callable[[int], Awaitable[bool]]
 class Formats:
     """Which format a partition is in, and which streams are still to come down to it."""
 
-    def __init__(self, journal: Journal, partition: int) -> None:
+    def __init__(self, journal: Journal, partition: int, commits: Commits) -> None:
         self._journal = journal
         self._partition = partition
+        self._commits = commits
         self.begin()
 
     def begin(self) -> None:
@@ -54,8 +58,9 @@ class Formats:
         if self.ahead:
             await self._write_some(rewrite)
         elif wanted < self._journal.needed(self._partition) and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + AGAIN_SECONDS
             await self._look(wanted)
+            pause = AGAIN_SECONDS if self.ahead else NOTHING_TO_DO_SECONDS
+            self._look_at = time.monotonic() + pause
 
     async def _raise(self, wanted: int) -> None:
         # Said before it is written, so that nobody takes over what it cannot read.
@@ -67,6 +72,7 @@ class Formats:
 
         What this build cannot read, or cannot say in the older format, stays as it is.
         """
+        await self._commits.settle()  # One that is on its way may have a snapshot of before.
         formats = await self._journal.snapshot_formats(self._partition)
         ahead = {uid for uid, form in formats.items() if wanted < form <= FORMAT}
         self.ahead = list(ahead - self._written)

@@ -72,7 +72,7 @@ class Worker:
             pool,
             settings.snapshot_every_seconds,
         )
-        self._formats = Formats(journal, partition)
+        self._formats = Formats(journal, partition, self._commits)
         self._commands = Commands(journal, self._saver, pool, limit)
         self._stopping = False
         self._reader: asyncio.Task[None] | None = None
