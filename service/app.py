@@ -38,6 +38,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.shares import Shares
 from service.tasks import end
+from service.turns import Turns
 from service.version import VERSION
 from service.warm import warm
 from service.worker import Worker
@@ -121,7 +122,7 @@ async def running(settings: Settings, api: Api) -> AsyncIterator[None]:
     pool = ThreadPoolExecutor(settings.shards, thread_name_prefix="step")
     shares = Shares(
         journal,
-        partial(_worker, journal, settings, api.metrics, pool),
+        partial(_worker, journal, settings, api.metrics, pool, Turns()),
         api.metrics,
         settings.lease_seconds,
         settings.max_learners_bytes,
@@ -149,9 +150,10 @@ def _worker(
     settings: Settings,
     metrics: Metrics,
     pool: ThreadPoolExecutor,
+    turns: Turns,
     partition: int,
 ) -> Worker:
-    return Worker(journal, partition, settings, metrics, pool)
+    return Worker(journal, partition, settings, metrics, pool, turns)
 
 
 async def _work(shares: Shares, api: Api, pool: ThreadPoolExecutor, applies: bool) -> None:

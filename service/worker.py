@@ -28,6 +28,7 @@ from service.schemas import Command
 from service.settings import Settings
 from service.stepping import Stepper
 from service.stream_commands import Commands
+from service.turns import Turns
 from service.work import Waiting, Work, batches
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Worker:
         settings: Settings,
         metrics: Metrics,
         pool: ThreadPoolExecutor,
+        turns: Turns,
     ) -> None:
         self.journal = journal
         self.partition = partition
@@ -56,6 +58,7 @@ class Worker:
         self.live = Residents(settings.max_learners_bytes)
         self.healthy = True
         self._pool = pool
+        self._turns = turns
         self._commits = Commits(journal, partition)
         self._care = Care(journal, partition)
         limit = settings.max_snapshot_bytes
@@ -140,8 +143,14 @@ class Worker:
                 await self._commits.settle(max(0, len(self._commits) - 1))
                 continue
             for batch in batches(records):
-                await self._apply(batch)
-                await self._commits.settle(0 if self._care else MAX_COMMITS_AHEAD)
+                if self._care:
+                    async with self._turns.alone():
+                        await self._apply(batch)
+                        await self._commits.settle()
+                else:
+                    async with self._turns.together():
+                        await self._apply(batch)
+                    await self._commits.settle(MAX_COMMITS_AHEAD)
                 self._care.passed(sum(len(record.entries) for record in batch))
             if self.live.held_bytes > self.live.limit_bytes:
                 await self._saver.write_out()

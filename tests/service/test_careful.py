@@ -14,6 +14,7 @@ from service.metrics import Metrics
 from service.schemas import Event, StreamSpec
 from service.settings import Settings
 from service.stream import Stream
+from service.turns import Turns
 from service.worker import Worker
 
 SPEC = {"learner": {"kind": "rolling_zscore", "window": 20}}
@@ -47,7 +48,7 @@ def test_the_entry_that_two_owners_died_on_is_not_stepped(tmp_path: Path) -> Non
         Haunted.marks.clear()
         settings = Settings(data_dir=tmp_path)
         with ThreadPoolExecutor(1) as pool:
-            worker = Worker(journal, 0, settings, Metrics(), pool)
+            worker = Worker(journal, 0, settings, Metrics(), pool, Turns())
             running = asyncio.create_task(worker.run())
             replies = [
                 json.loads(line)

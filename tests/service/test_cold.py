@@ -18,6 +18,7 @@ from service.metrics import Metrics
 from service.schemas import Event, parse_event, parse_spec
 from service.settings import Settings
 from service.stream import Stream
+from service.turns import Turns
 from service.worker import Worker
 
 SPEC = parse_spec(b'{"learner":{"kind":"rolling_zscore","window":50,"min_samples":5}}')
@@ -35,7 +36,7 @@ async def working(folder: Path, streams_held: float) -> AsyncIterator[tuple[Sqli
     journal = SqliteJournal(folder)
     await journal.open()
     with ThreadPoolExecutor(2) as pool:
-        worker = Worker(journal, 0, settings, Metrics(), pool)
+        worker = Worker(journal, 0, settings, Metrics(), pool, Turns())
         running = asyncio.create_task(worker.run())
         try:
             yield journal, worker

@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.schemas import Event, StreamSpec, parse_event
 from service.settings import Settings
 from service.stream import Stream
+from service.turns import Turns
 from service.worker import Worker
 from tests import valkey
 
@@ -52,7 +53,7 @@ async def applying(journal: Journal) -> AsyncIterator[None]:
     await journal.present()
     assert await journal.acquire(0)
     with ThreadPoolExecutor(1) as pool:
-        worker = Worker(journal, 0, Settings(), Metrics(), pool)
+        worker = Worker(journal, 0, Settings(), Metrics(), pool, Turns())
         running = asyncio.create_task(worker.run())
         try:
             yield

@@ -34,6 +34,7 @@ from service.settings import Settings
 from service.shares import Shares
 from service.stream import Reply, Stream
 from service.tasks import end
+from service.turns import Turns
 from service.worker import Worker
 from tests.simulation.machine import Circles, Killed, Machine, Process, current
 from tests.simulation.network import EPOCH, Network, SimulatedServer
@@ -52,6 +53,8 @@ STREAMS: Mapping[str, Mapping[str, Any]] = {
     "seldom": {"learner": {"kind": "rolling_zscore", "window": 20}, "snapshot_every_events": 60},
     "never": {"learner": {"kind": "rolling_zscore", "window": 15}, "snapshot_every_events": 10**6},
 }
+NO_POOL: Any = None
+"""The machine has threads of its own."""
 Mutants = Mapping[str, Sequence[tuple[str, str]]]
 """What is replaced in scripts, by their names."""
 
@@ -149,10 +152,10 @@ class World:
     async def _work(self) -> None:
         me = current()
         journal = await self._opened(follows_results=False)
-        settings, metrics = _settings(), _metrics()
+        settings, metrics, turns = _settings(), _metrics(), Turns()
         shares = Shares(
             journal,
-            lambda partition: Worker(journal, partition, settings, metrics, None),  # type: ignore[arg-type]
+            lambda partition: Worker(journal, partition, settings, metrics, NO_POOL, turns),
             metrics,
             LEASE_SECONDS,
             self._memory_bytes,
