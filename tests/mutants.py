@@ -112,7 +112,11 @@ MUTANTS = [
         "test_to_leave_a_snapshot_is_no_progress",
     ),
     lua(
-        "a note ends with progress", "commit", "'mark', '', 'suspect', '')", "'suspect', '')", NOTED
+        "a note ends with progress",
+        "commit",
+        "'mark', '', 'suspect', '')",
+        "'suspect', '')",
+        IN_A_ROW,
     ),
     lua("deaths are counted", "acquire", "deaths = deaths + 1", "", IN_A_ROW),
     lua(

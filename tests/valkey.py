@@ -73,6 +73,12 @@ class Server:
         self.folder = folder
         self.port = free_port() if port is None else port
         self.url = f"redis://127.0.0.1:{self.port}"
+        self.bus_port = 0
+        """Where nodes of a cluster talk to each other, if it is one of them."""
+        if "--cluster-enabled" in options:
+            # By itself it would be 10,000 higher than the port, which may be none.
+            self.bus_port = free_port()
+            options += ("--cluster-port", str(self.bus_port))
         self._options = options
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from service.client import Client
 from tests import valkey
@@ -18,6 +19,15 @@ ROOT = Path(__file__).parents[2]
 PARTITIONS = 32
 """So many that none of three workers goes without: with 8, one in nine times one would."""
 LEASE_SECONDS = 2.0
+
+
+class Asked(Protocol):
+    """What knows how a journal stands: a server, or one for a whole cluster."""
+
+    url: str
+
+    def ask_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Run commands."""
 
 
 class Member:
@@ -169,7 +179,7 @@ def formats(server: valkey.Server) -> set[int]:
     return {int(each or 0) for each in server.ask_all([("HGET", head, "format") for head in heads])}
 
 
-def until_applied(server: valkey.Server, most: float = 20.0) -> dict[int, int]:
+def until_applied(server: Asked, most: float = 20.0) -> dict[int, int]:
     """Wait until no partition has entries that wait; return how many each has, at the latest."""
     deadline = time.monotonic() + most
     while True:

@@ -11,12 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 from service.client import Client
+from service.journal.base import Ack
 from service.transport import ClientError
-from tests import valkey
-from tests.acceptance.fleet import Fleet, Member, until_applied
+from tests.acceptance.fleet import Asked, Fleet, Member, until_applied
 from tests.acceptance.refold import refold
 from tests.acceptance.test_kill import MEMORY, ZSCORE
 
@@ -35,13 +34,13 @@ class Poster(threading.Thread):
     What is not acknowledged by one process it posts to the next.
     """
 
-    def __init__(
-        self, urls: Sequence[str], stream: str, ack: Literal["logged", "replicated"]
-    ) -> None:
+    def __init__(self, urls: Sequence[str], stream: str, ack: Ack) -> None:
         super().__init__(name=stream)
         self.urls, self.stream, self.ack = urls, stream, ack
         self.acknowledged: set[str] = set()
         self.refused = 0
+        self.longest_seconds = 0.0
+        """Between two acknowledgements."""
         self.stopping = threading.Event()
         self.error: BaseException | None = None
         self._random = random.Random(stream)
@@ -60,7 +59,7 @@ class Poster(threading.Thread):
             self.error = error
 
     def _post(self, clients: Sequence[Client]) -> None:
-        first, turn = 1, len(self.stream)
+        first, turn, since = 1, len(self.stream), time.monotonic()
         while not self.stopping.is_set():
             n = self._random.randint(1, 20)
             events = [
@@ -75,14 +74,14 @@ class Poster(threading.Thread):
                 time.sleep(0.05)
                 continue  # The same events once more, and maybe others after them.
             self.acknowledged |= {str(event["id"]) for event in events}
+            self.longest_seconds = max(self.longest_seconds, time.monotonic() - since)
+            since = time.monotonic()
             first += n
             self.stopping.wait(PAUSE_SECONDS)
 
 
 @contextmanager
-def under_load(
-    urls: Sequence[str], ack: Literal["logged", "replicated"] = "logged"
-) -> Iterator[list[Poster]]:
+def under_load(urls: Sequence[str], ack: Ack = "logged") -> Iterator[list[Poster]]:
     """Post to all streams as long as the block."""
     with Client(urls[0]) as client:
         for name, spec in STREAMS.items():
@@ -113,11 +112,9 @@ class Outcome:
 
 
 def settled(
-    server: valkey.Server, posters: Sequence[Poster], ours: Fleet, workers: Sequence[Member]
+    server: Asked, posters: Sequence[Poster], ours: Fleet, workers: Sequence[Member]
 ) -> Outcome:
     """Wait until all is applied, end the workers, and hold what is kept against the log."""
-    for member in workers:
-        member.wait_until_ready()  # It may have been started a moment ago.
     waiting = until_applied(server, 120)
     _let_go(workers)
     refolded = [refold(server.url, poster.stream) for poster in posters]

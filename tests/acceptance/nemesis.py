@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
+from urllib.request import urlopen
 
 from tests.acceptance.fleet import LEASE_SECONDS, Fleet, Member
 from tests.acceptance.relay import Relay
@@ -81,6 +82,11 @@ class Nemesis:
             else:
                 self._revive()
                 time.sleep(0.005)
+        for slot in self.slots:
+            while not _is_ready(slot.member):
+                assert time.monotonic() < begun + seconds + 180
+                self._revive()
+                time.sleep(0.1)
 
     def _happen(self, act: Act) -> tuple[float, Member] | None:
         """Do one thing; return who is to be woken up again, and when."""
@@ -111,3 +117,11 @@ class Nemesis:
         """Choose a worker; one kill in four is of an `api`."""
         role = "api" if act.what == "kill" and act.number % 4 == 3 else "worker"
         return self._random.choice([slot for slot in self.slots if slot.role == role])
+
+
+def _is_ready(member: Member) -> bool:
+    try:
+        with urlopen(f"{member.url}/readyz", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False

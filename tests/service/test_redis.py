@@ -846,7 +846,7 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[str]:
         for i, server in enumerate(servers):
             first, last = 16_384 * i // nodes, 16_384 * (i + 1) // nodes - 1
             server.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
-            server.ask("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
+            server.ask("CLUSTER", "MEET", "127.0.0.1", servers[0].port, servers[0].bus_port)
         deadline = time.monotonic() + 30
         while any(_state(server) != ("ok", nodes) for server in servers):
             assert time.monotonic() < deadline
