@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +13,14 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,
     NoScriptError,
     OutOfMemoryError,
     RedisClusterException,
     RedisError,
 )
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.errors import JournalUnavailable, QueueFull, SettingsError
 
@@ -26,6 +30,8 @@ SCRIPTS = (
 )
 REPLY_SECONDS = 5.0
 BLOCK_SECONDS = 5.0
+LOOK_SECONDS = 0.2
+UNREACHED = (ClusterDownError, ConnectionError, RedisTimeoutError)
 SCHEMES = {
     "redis": ("redis", False),
     "rediss": ("rediss", False),
@@ -63,6 +69,7 @@ class Server:
         self._quick: Any = None
         self._patient: Any = None
         self._hashes: dict[str, str] = {}
+        self._looked_at = 0.0
         self._texts = {
             name: (Path(__file__).parent / "lua" / f"{name}.lua").read_text("utf-8")
             for name in SCRIPTS
@@ -146,8 +153,22 @@ class Server:
         pipeline = self._quick.pipeline(*(() if self.is_cluster else (False,)))
         for command in commands:
             pipeline.execute_command(*command)
-        found: list[Any] = await pipeline.execute(raise_on_error=False)
+        try:
+            found: list[Any] = await pipeline.execute(raise_on_error=False)
+        except UNREACHED:
+            await self._look_who_has_what()
+            raise
+        if any(isinstance(reply, UNREACHED) for reply in found):
+            await self._look_who_has_what()
         return found
+
+    async def _look_who_has_what(self) -> None:
+        """Ask the cluster where slots are: pipelines, unlike commands, go on asking the dead."""
+        if not self.is_cluster or time.monotonic() < self._looked_at + LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        with suppress(RedisError, RedisClusterException, OSError):
+            await self._quick.nodes_manager.initialize()
 
     async def all_of(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands at one go; raise what any of them raised."""
