@@ -158,7 +158,7 @@ class Worker:
 
     async def _read(self) -> list[Record]:
         """Read on; wait for more only when no commit is on its way, so that none fails unseen."""
-        self._idle = not self._commits and not self._formats.ahead
+        self._idle = not (self._commits or self._formats.ahead or self._stopping)
         try:
             async with asyncio.timeout(SAVE_QUIET_SECONDS if self._idle else None):
                 return await self.journal.read(
