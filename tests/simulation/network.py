@@ -20,7 +20,18 @@ from tests.simulation.values import Refusal, Reply, Values
 
 EPOCH = 1_700_000_000.0
 READS = {
-    *(b"GET", b"EXISTS", b"TIME", b"HGET", b"HMGET", b"HGETALL", b"HKEYS", b"HVALS", b"HEXISTS"),
+    *(
+        b"GET",
+        b"GETRANGE",
+        b"EXISTS",
+        b"TIME",
+        b"HGET",
+        b"HMGET",
+        b"HGETALL",
+        b"HKEYS",
+        b"HVALS",
+        b"HEXISTS",
+    ),
     *(b"ZRANGE", b"ZCOUNT", b"XRANGE", b"XREVRANGE", b"XREAD"),
 }
 HOP_SECONDS = 3e-4

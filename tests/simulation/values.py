@@ -51,11 +51,8 @@ class Values:
         }
 
     def run(self, command: list[bytes]) -> Reply:
-        """Run a command, or raise `Refusal`."""
-        name = command[0].upper()
-        if name not in self._commands:
-            raise Refusal(f"ERR the model has no command {name.decode()}")
-        return self._commands[name](*command[1:])
+        """Run a command, or raise `Refusal`; `KeyError` for one that the model lacks."""
+        return self._commands[command[0].upper()](*command[1:])
 
     def _get(self, key: bytes, default: Any) -> Any:
         """Return a value, or one that is not kept unless it is put."""
@@ -107,6 +104,11 @@ class Values:
     def do_get(self, key: bytes) -> bytes | None:
         found: bytes | None = self._get(key, None)
         return found
+
+    def do_getrange(self, key: bytes, first: bytes, last: bytes) -> bytes:
+        assert int(first) >= 0 <= int(last)
+        found: bytes = self._get(key, b"")
+        return found[int(first) : int(last) + 1]
 
     def do_time(self) -> list[bytes]:
         seconds = int(self.now)

@@ -25,6 +25,7 @@ import pytest
 import structlog
 
 from service.errors import SettingsError, SynaptideError
+from service.formats import FORMAT, OLDEST
 from service.journal import redis as redis_journal
 from service.journal import redis_leases
 from service.journal.redis import RedisJournal
@@ -133,6 +134,7 @@ class World:
                 lease_seconds=LEASE_SECONDS,
                 follows_results=follows_results,
                 max_queued_entries=self._most_queued,
+                write_format=self.rng.choice((OLDEST, FORMAT)),
                 log_kept_entries=0,
                 log_kept_seconds=0.0,
                 clock=lambda: EPOCH + self.machine.time(),
