@@ -16,12 +16,12 @@ class Calls:
     """The calls under way."""
 
     def __init__(self) -> None:
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._calls: dict[asyncio.Task[Any], None] = {}  # A set has no order to end them in.
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what a call returns, or raise `JournalUnavailable` if it was ended."""
         call = asyncio.ensure_future(work)
-        self._calls.add(call)
+        self._calls[call] = None
         call.add_done_callback(self._called)
         try:
             await asyncio.wait((call,))
@@ -37,6 +37,6 @@ class Calls:
         await end([*self._calls])
 
     def _called(self, call: asyncio.Task[Any]) -> None:
-        self._calls.discard(call)
+        self._calls.pop(call, None)
         if not call.cancelled():
             call.exception()  # Marks it as seen: its caller may have gone away.
