@@ -186,6 +186,6 @@ def until_applied(server: Asked, most: float = 20.0) -> dict[int, int]:
         heads = [f"synaptide:{{{partition}}}:head" for partition in range(PARTITIONS)]
         depths = server.ask_all([("HGET", head, "depth") for head in heads])
         found = {partition: int(depth or 0) for partition, depth in enumerate(depths)}
-        if not any(found.values()) or time.monotonic() > deadline:
+        if all(n <= 0 for n in found.values()) or time.monotonic() > deadline:
             return found
         time.sleep(0.05)
