@@ -285,6 +285,11 @@ MUTANTS = [
         *("            raise Fenced(f", LEASE_ENDS),
     ),
     Mutant(
+        *("none that the caller knows not of", JOURNAL),
+        "                self._leases.lose(self._number)\n                raise",
+        *("                raise", "test_a_partition_whose_streams_could_not_be_read_is_not_kept"),
+    ),
+    Mutant(
         "doubtful records",
         JOURNAL,
         "if self.in_doubt:",
