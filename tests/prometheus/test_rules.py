@@ -79,4 +79,7 @@ def test_no_runbook_is_left_over() -> None:
 def test_runbooks_lead_to_pages_that_exist() -> None:
     for path in RUNBOOKS.glob("*.md"):
         for link in re.findall(r"\]\(([^)]+)\)", path.read_text("utf-8")):
-            assert (path.parent / link).is_file(), (path.name, link)
+            page, _, place = link.partition("#")
+            assert (path.parent / page).is_file(), (path.name, link)
+            titles = re.findall(r"^#+ (.+)$", (path.parent / page).read_text("utf-8"), re.MULTILINE)
+            assert not place or place in {title.lower().replace(" ", "-") for title in titles}

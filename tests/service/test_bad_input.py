@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.container import MAGIC
+from service.formats import FORMAT
 from tests.conftest import Serving
 from tests.service.raw import JSON, NDJSON, Answer, ask, close_code, opened
 
@@ -344,7 +345,8 @@ RESTORE_ROWS = [
     restore("long header", sealed(MAGIC + struct.pack("<I", 2**31) + b"{}"), "header"),
     restore("bomb", container(b"{}", BOMB), "inflated"),
     restore("unknown size", container(b"{}", UNSIZED), "inflated"),
-    restore("no spec", container(b"{}", EMPTY), "spec"),
+    restore("no format", container(b"{}", EMPTY), "format"),
+    restore("no spec", container(b'{"format":%d}' % FORMAT, EMPTY), "spec"),
     restore("oversize", bytes((4 << 20) + 1), "", 413, "too-large"),
 ]
 

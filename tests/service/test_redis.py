@@ -31,6 +31,7 @@ from service.journal.redis_check import examine
 from service.journal.redis_keys import partition_of
 from service.journal.redis_news import decode, encode
 from service.moving import moved_of
+from service.tasks import end
 from tests import valkey
 from tests.acceptance.hesitant import without_guards
 from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
@@ -304,7 +305,7 @@ def test_a_note_of_an_entry_tells_how_many_died_on_it(server: valkey.Server) -> 
             assert await three.mark(0, (5, 1)) == 0
             holding = asyncio.create_task(_held(three))
             assert await three.mark(0, (5, 0)) == 2
-            holding.cancel()
+            await end([holding])
             row = await new_stream(three)
             await three.append(row.uid, events(1), "received")
             await apply(three)
@@ -340,7 +341,7 @@ def test_an_owner_that_stood_still_did_not_die(server: valkey.Server) -> None:
             await asyncio.sleep(0.1)
             assert await two.renew() == [0]  # It is awake again, while it is waited for.
             assert await marking == 1
-            holding.cancel()
+            await end([holding])
             await three.mark(0, (5, 0))
             await taken(one, 0)
             assert await one.mark(0, (5, 0)) == 1  # Three alone: itself it knows to be alive.
