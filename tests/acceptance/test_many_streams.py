@@ -87,6 +87,7 @@ def digests(client: Client) -> dict[str, tuple[int, str]]:
     return {each["name"]: (each["offset"], each["digest"]) for each in client.streams()}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_two_thousand_streams_take_little_and_give_it_back(tmp_path: Path) -> None:
     with program(tmp_path) as (client, pid):
