@@ -166,12 +166,6 @@ def past(tmp_path_factory: pytest.TempPathFactory, serving: Serving) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
-    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
-
-
 @pytest.fixture
 def server(shared: valkey.Server) -> valkey.Server:
     shared.ask("FLUSHALL")

@@ -37,12 +37,6 @@ from tests.acceptance.hesitant import without_guards
 from tests.service.test_journal import apply, events, line, lines, new_stream, run, said
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
-    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
-
-
 @pytest.fixture
 def server(shared: valkey.Server) -> valkey.Server:
     shared.ask("FLUSHALL")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,12 +19,6 @@ from tests.service.test_redis import opened, soon, taken
 
 FAR = 9_000_000_000_000_000
 """Microseconds that the server's clock will not come to."""
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Server]:
-    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
-        yield server
 
 
 @pytest.fixture
