@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,11 @@ def under_load(url: str) -> Iterator[list[Patient]]:
         assert feeder.error is None, (feeder.name, feeder.error)
 
 
+def are_in(server: valkey.Server, wanted: int) -> bool:
+    """Say whether all partitions are in one format."""
+    return formats(server) == {wanted}
+
+
 @pytest.mark.long
 def test_a_folder_goes_to_the_next_build_and_back(tmp_path: Path) -> None:
     service, newer = Service(tmp_path), newer_build(tmp_path / "newer")
@@ -195,7 +201,7 @@ def test_one_process_at_a_time_is_replaced_there_and_back(
                     members = now
                     assert formats(server) <= {FORMAT, NEWER}
                     waits.append(quiet.post())
-                until(lambda wanted=wanted: formats(server) == {wanted})  # type: ignore[misc]
+                until(partial(are_in, server, wanted))
                 waits.append(quiet.post())
                 measured[leg] = {
                     "quiet": round(max(waits), 2),
@@ -252,7 +258,7 @@ def test_a_build_that_cannot_read_what_it_takes_over_loses_nothing(
         quiet.make()
         for _ in range(7):
             quiet.post()
-        until(lambda: formats(server) == {NEWER})
+        until(partial(are_in, server, NEWER))
         asyncio.run(_forget_logs(server.url))
         newer.send(signal.SIGKILL)
         older = ours.start("worker")
@@ -272,7 +278,7 @@ def test_a_build_that_cannot_read_what_it_takes_over_loses_nothing(
         with Client(api.url) as client:
             until(lambda: all(client.stream(name)["offset"] == 15 for name in QUIET))
             measured["back_seconds"] = round(time.monotonic() - begun, 2)
-            until(lambda: formats(server) == {FORMAT})
+            until(partial(are_in, server, FORMAT))
             shared_out(server, [older, newer])
             newer.send(signal.SIGKILL)
             begun = time.monotonic()

@@ -124,6 +124,17 @@ class Node:
         return new
 
 
+@dataclass
+class Parcel:
+    """Commands that go to a server at one go, and the replies so far."""
+
+    node: Node
+    process: Process
+    commands: list[list[bytes]]
+    reply_to: asyncio.Future[list[Any]]
+    replies: list[Any] = field(default_factory=list)
+
+
 class Network:
     """Between processes and servers: what is sent arrives later, not at all, or unanswered."""
 
@@ -149,7 +160,7 @@ class Network:
         """Until when the server answers nobody."""
         self.failovers = 0
         self.sent = 0
-        self._pending: dict[asyncio.Future[Any], tuple[Node, Process]] = {}
+        self._pending: dict[asyncio.Future[list[Any]], Parcel] = {}
 
     def node(self, process: Process) -> Node:
         """Return the server that a process speaks to."""
@@ -176,67 +187,59 @@ class Network:
             if self.rng.random() < 0.5:  # Else nobody says that nobody listens.
                 self.later(self._hop(), _refuse, reply_to, Unreachable("Connection refused"))
             return
-        self._pending[reply_to] = node, process
+        parcel = self._pending[reply_to] = Parcel(node, process, commands, reply_to)
         reply_to.add_done_callback(lambda done: self._pending.pop(done, None))
         if self.rng.random() >= self.loss:
             wait = max(0.0, self.slow_until - self.machine.time())
-            self.later(wait + self._hop(), self._arrive, node, process, commands, [], reply_to)
+            self.later(wait + self._hop(), self._arrive, parcel)
         elif self.rng.random() < 0.5:
             self.later(self._hop(), _refuse, reply_to, Unreachable("Connection reset by peer"))
 
-    def _arrive(
-        self,
-        node: Node,
-        process: Process,
-        commands: list[list[bytes]],
-        replies: list[Any],
-        reply_to: asyncio.Future[list[Any]],
-    ) -> None:
+    def _arrive(self, parcel: Parcel) -> None:
         """Carry out commands one by one; those of others may come between them."""
-        if not node.alive or process in self.cut:
+        node = parcel.node
+        if not node.alive or parcel.process in self.cut:
             return
-        while len(replies) < len(commands):
-            words = commands[len(replies)]
+        while len(parcel.replies) < len(parcel.commands):
+            words = parcel.commands[len(parcel.replies)]
             if words[0] == b"WAIT":
-                self._wait_for_copy(node, process, commands, replies, reply_to, len(node.done))
+                self._wait_for_copy(parcel)
                 return
             reply = node.run(EPOCH + self.machine.time(), words)
             if reply is None and words[0] == b"XREAD" and b"BLOCK" in words:
-                self._wait_for_news(node, process, words, reply_to)
+                self._wait_for_news(parcel)
                 return
-            replies.append(reply)
+            parcel.replies.append(reply)
             if words[0] == b"EVALSHA" and node.waiting:
                 self._tell(node, words[3 : 3 + int(words[2])])
             if self.rng.random() < 0.05:
-                self.later(self._hop(), self._arrive, node, process, commands, replies, reply_to)
+                self.later(self._hop(), self._arrive, parcel)
                 return
         self._copy(node)
-        self._reply(process, replies, reply_to)
+        self._reply(parcel)
 
-    def _reply(
-        self, process: Process, replies: list[Any], reply_to: asyncio.Future[list[Any]]
-    ) -> None:
-        if process in self.cut or self.rng.random() < self.loss:
+    def _reply(self, parcel: Parcel) -> None:
+        if parcel.process in self.cut or self.rng.random() < self.loss:
             if self.rng.random() < 0.5:
-                self.later(self._hop(), _refuse, reply_to, Unreachable("Connection lost"))
+                self.later(self._hop(), _refuse, parcel.reply_to, Unreachable("Connection lost"))
             return
-        self.later(self._hop(), _settle, reply_to, replies)
+        self.later(self._hop(), _settle, parcel.reply_to, parcel.replies)
 
-    def _wait_for_news(
-        self,
-        node: Node,
-        process: Process,
-        words: list[bytes],
-        reply_to: asyncio.Future[list[Any]],
-    ) -> None:
+    def _wait_for_news(self, parcel: Parcel) -> None:
+        node, words = parcel.node, parcel.commands[0]
         seconds = int(words[words.index(b"BLOCK") + 1]) / 1_000
-        waiter = (words, lambda found: self._reply(process, [found], reply_to))
+
+        def tell(found: Reply) -> None:
+            parcel.replies.append(found)
+            self._reply(parcel)
+
+        waiter = (words, tell)
         node.waiting.append(waiter)
 
         def give_up() -> None:
             if waiter in node.waiting:
                 node.waiting.remove(waiter)
-                self._reply(process, [None], reply_to)
+                tell(None)
 
         self.later(seconds, give_up)
 
@@ -251,17 +254,11 @@ class Network:
                 tell(found)
         node.waiting = still
 
-    def _wait_for_copy(
-        self,
-        node: Node,
-        process: Process,
-        commands: list[list[bytes]],
-        replies: list[Any],
-        reply_to: asyncio.Future[list[Any]],
-        place: int,
-    ) -> None:
+    def _wait_for_copy(self, parcel: Parcel) -> None:
         """Answer WAIT once the replica has what was done so far, or after its time is up."""
-        deadline = self.machine.time() + int(commands[len(replies)][2]) / 1_000
+        node, place = parcel.node, len(parcel.node.done)
+        milliseconds = parcel.commands[len(parcel.replies)][2]
+        deadline = self.machine.time() + int(milliseconds) / 1_000
         self._copy(node)
 
         def look() -> None:
@@ -271,7 +268,8 @@ class Network:
             if not copies and self.machine.time() < deadline:
                 self.later(2e-3, look)
                 return
-            self._arrive(node, process, commands, [*replies, copies], reply_to)
+            parcel.replies.append(copies)
+            self._arrive(parcel)
 
         look()
 
@@ -305,9 +303,10 @@ class Network:
 
     def _cut_off(self, node: Node) -> None:
         """End the connections to a server of all who do not speak to it any more."""
-        for future, (spoken_to, process) in list(self._pending.items()):
-            if spoken_to is node and self.node(process) is not node:
-                self.later(self._hop(), _refuse, future, Unreachable("Connection closed by server"))
+        for parcel in list(self._pending.values()):
+            if parcel.node is node and self.node(parcel.process) is not node:
+                closed = Unreachable("Connection closed by server")
+                self.later(self._hop(), _refuse, parcel.reply_to, closed)
 
 
 def _settle(reply_to: asyncio.Future[list[Any]], replies: list[Any]) -> None:

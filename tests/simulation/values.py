@@ -239,12 +239,12 @@ class Values:
         return [[_shown(stream.ids[i]), list(stream.entries[i])] for i in places] if stream else []
 
     def do_xtrim(self, key: bytes, how: bytes, most: bytes) -> int:
-        stream = self._get(key, None)
+        stream: Stream | None = self._get(key, None)
         if stream is None:
             return 0
         if how == b"MAXLEN":
-            return stream.cut(max(0, len(stream.ids) - int(most)))  # type: ignore[no-any-return]
-        return stream.cut(bisect_left(stream.ids, _bound(most, 0)[0]))  # type: ignore[no-any-return]
+            return stream.cut(max(0, len(stream.ids) - int(most)))
+        return stream.cut(bisect_left(stream.ids, _bound(most, 0)[0]))
 
     def do_xread(self, *words: bytes) -> list[Reply] | None:
         at, most = words.index(b"STREAMS"), MOST

@@ -13,6 +13,7 @@ from service.schemas import Command, StreamSpec, decode_entry
 from service.stream import Fate, Stream
 from service.work import readable
 from tests.simulation.network import Network, Node
+from tests.simulation.values import Stream as Stored
 
 
 class Told(Protocol):
@@ -137,12 +138,11 @@ def _log(whole: Node, key: bytes, uid: bytes) -> Iterable[tuple[int, float, list
             yield position_in(number), float(fields[b"t"]), fields[b"d"].split(b"\n")
 
 
-def _entries(stream: object) -> tuple[list[bytes], list[dict[bytes, bytes]]]:
+def _entries(stream: Stored | None) -> tuple[list[bytes], list[dict[bytes, bytes]]]:
     if stream is None:
         return [], []
-    ids = [b"%d-%d" % each for each in stream.ids]  # type: ignore[attr-defined]
-    flat = stream.entries  # type: ignore[attr-defined]
-    return ids, [dict(zip(each[::2], each[1::2], strict=True)) for each in flat]
+    ids = [b"%d-%d" % each for each in stream.ids]
+    return ids, [dict(zip(each[::2], each[1::2], strict=True)) for each in stream.entries]
 
 
 def _check_answers(found: Verdict, poster: Told, own: Kept) -> None:
