@@ -27,8 +27,8 @@ AGAIN_SECONDS = 1.0
 NOTHING_TO_DO_SECONDS = 30.0
 """Between looks while all that is ahead has to stay so: each reads of every stream's snapshot."""
 
-Rewrite = Callable[[int], Awaitable[bool]]
-"""Writes a stream's snapshot anew, and says whether that can be done now."""
+Rewrite = Callable[[int], Awaitable[None]]
+"""Writes a stream's snapshot anew, if that can be done now."""
 
 
 class Formats:
@@ -44,7 +44,7 @@ class Formats:
         """Know nothing: another process may have written."""
         self.ahead: list[int] = []
         """Streams whose snapshots are to be written anew."""
-        self._written: set[int] = set()
+        self._tried: set[int] = set()
         self._kept_to = 0
         self._look_at = 0.0
 
@@ -54,7 +54,6 @@ class Formats:
         if wanted != self._kept_to:
             self.begin()
             self._kept_to = wanted
-            await self._raise(wanted)
         if self.ahead:
             await self._write_some(rewrite)
         elif wanted < self._journal.needed(self._partition) and time.monotonic() >= self._look_at:
@@ -62,20 +61,16 @@ class Formats:
             pause = AGAIN_SECONDS if self.ahead else NOTHING_TO_DO_SECONDS
             self._look_at = time.monotonic() + pause
 
-    async def _raise(self, wanted: int) -> None:
-        # Said before it is written, so that nobody takes over what it cannot read.
-        if wanted > self._journal.needed(self._partition):
-            await self._journal.need(self._partition, wanted)
-
     async def _look(self, wanted: int) -> None:
         """Find the snapshots that are ahead.
 
-        What this build cannot read, or cannot say in the older format, stays as it is.
+        What this build cannot read, or cannot say in the older format, stays as it is: each is
+        tried once.
         """
         await self._commits.settle()  # One that is on its way may have a snapshot of before.
         formats = await self._journal.snapshot_formats(self._partition)
         ahead = {uid for uid, form in formats.items() if wanted < form <= FORMAT}
-        self.ahead = list(ahead - self._written)
+        self.ahead = list(ahead - self._tried)
         newest = max(formats.values(), default=wanted)
         if newest <= wanted:
             await self._journal.need(self._partition, wanted)
@@ -85,6 +80,6 @@ class Formats:
         until = time.monotonic() + AT_ONCE_SECONDS
         while self.ahead and time.monotonic() < until:
             uid = self.ahead.pop()
+            self._tried.add(uid)
             with suppress(Unreadable):
-                if await rewrite(uid):
-                    self._written.add(uid)
+                await rewrite(uid)

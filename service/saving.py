@@ -13,6 +13,7 @@ import structlog
 
 from service.commits import Commits
 from service.errors import Unreadable
+from service.formats import START_BYTES, format_in
 from service.journal.base import Journal, NewSnapshot
 from service.loading import Loader
 from service.metrics import Metrics
@@ -55,6 +56,10 @@ class Saver:
         loop = asyncio.get_running_loop()
         write_format = self._journal.write_format
         blob = await loop.run_in_executor(self._pool, snapshot, work.live.stream, write_format)
+        written = format_in(blob[:START_BYTES])
+        if written > self._journal.needed(self._partition):
+            # Said before it is written, so that nobody takes over what it cannot read.
+            await self._journal.need(self._partition, written)
         work.snapshots.append(NewSnapshot(blob, kept))
         work.live.snapshot_taken()
         self._metrics.checkpointed(self._partition, len(blob))
@@ -91,17 +96,16 @@ class Saver:
             await self._commits.settle()
         return works
 
-    async def rewrite(self, uid: int) -> bool:
+    async def rewrite(self, uid: int) -> None:
         """Write a stream's snapshot anew, if it is not held; raise `Unreadable` if it has to be."""
         row, was_resident = self._journal.stream_by_uid(uid), self._residents.get(uid) is not None
         if row is None or row.held_after is not None:
-            return False
+            return
         live = await self._loader.load(row)
         live.unsaved = max(1, live.unsaved)
         await self.commit([(uid, live)])
         if not was_resident:
             self._residents.drop(uid)
-        return True
 
     def quiet_is_due(self) -> bool:
         """Say whether it is time for `save_quiet`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from service.formats import FORMAT, OLDEST
 from service.journal.base import Journal, StreamRow
 from service.journal.redis import RedisJournal
 from service.journal.sqlite import SqliteJournal
+from service.journal.sqlite_schema import FILE_NAME
 from service.metrics import Metrics
 from service.schemas import Event, StreamSpec, parse_event
 from service.settings import Settings
@@ -136,9 +138,8 @@ def test_a_partition_comes_down_when_an_older_process_comes_and_up_when_it_goes(
                 assert await forms(journal) == {OLDEST}
                 server.ask("ZREM", "synaptide:processes", f"{OLDER} {OLDEST}")
                 await journal.present()
-                await until(lambda: journal.needed(0) == FORMAT)
                 await fed(journal, rows[1], 13, 20)
-                assert await forms(journal) == {OLDEST, FORMAT}
+                assert (await forms(journal), journal.needed(0)) == ({OLDEST, FORMAT}, FORMAT)
                 assert [row.digest for row in rows[:2]] == [undisturbed(20)] * 2
                 # One that applies partitions and says nothing of formats is of a build before.
                 server.ask("ZADD", "synaptide:workers", 2**50, OLDER)
@@ -170,6 +171,39 @@ def test_what_cannot_be_said_in_the_older_format_is_written_once_and_stays(
             await asyncio.sleep(0.3)
             assert (await forms(journal), journal.needed(0)) == ({FORMAT}, FORMAT)
         assert len(asked) == 3  # Once more when the worker stopped.
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_stays_unreadable_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    async def looked(self: SqliteJournal, partition: int) -> dict[int, int]:
+        looks.append(partition)
+        return await formats(self, partition)
+
+    formats = SqliteJournal.snapshot_formats
+
+    async def scenario() -> None:
+        journal = SqliteJournal(tmp_path)
+        async with opened(journal), applying(journal):
+            rows = await made(journal, 2)
+        with sqlite3.connect(tmp_path / FILE_NAME) as store:
+            # The end of it, so that its format can be read still.
+            store.execute(
+                "UPDATE snapshots SET blob = substr(blob, 1, 80) WHERE uid = ?", (rows[0].uid,)
+            )
+            store.execute("DELETE FROM log")
+        monkeypatch.setattr(SqliteJournal, "snapshot_formats", looked)
+        journal = SqliteJournal(tmp_path, write_format=OLDEST)
+        async with opened(journal), applying(journal):
+            await until(lambda: len(looks) > 1)
+            await asyncio.sleep(0.5)
+            assert len(looks) == 2  # What is ahead, and that the rest has to stay.
+            form = await formats(journal, 0)
+            assert form == {rows[0].uid: FORMAT, rows[1].uid: OLDEST}
 
     asyncio.run(scenario())
 
