@@ -40,8 +40,7 @@ _ENTRIES_AFTER = """SELECT (SELECT COALESCE(SUM(n), 0) FROM log WHERE stream = ?
 _SNAPSHOT = "SELECT blob FROM snapshots WHERE uid = ? AND id = ?"
 _LATEST = """SELECT position, blob FROM snapshots WHERE uid = ? AND position >= 0
     ORDER BY id DESC LIMIT 1"""
-_STARTS = """SELECT uid, substr(blob, 1, ?) FROM snapshots
-    WHERE id IN (SELECT MAX(id) FROM snapshots WHERE position >= 0 GROUP BY uid)"""
+_NEWEST = "SELECT MAX(id), uid FROM snapshots WHERE position >= 0 GROUP BY uid"
 _DEAD = """SELECT uid, position, place, reason, detail, entry, created_at FROM dead
     WHERE uid = ? ORDER BY id DESC LIMIT ?"""
 _PASSED_OVER = """SELECT position, place FROM dead
@@ -144,7 +143,21 @@ class Reader:
 
     async def snapshot_formats(self) -> dict[int, int]:
         """Return the format of each stream's newest snapshot written by a commit."""
-        return {uid: format_in(start) for uid, start in await self._all(_STARTS, START_BYTES)}
+
+        def look() -> dict[int, int]:
+            found = {}
+            self._connection.execute("BEGIN")  # What is pruned meanwhile is still there to look at.
+            try:
+                for number, uid in self._connection.execute(_NEWEST).fetchall():
+                    with self._connection.blobopen(
+                        "snapshots", "blob", number, readonly=True
+                    ) as blob:
+                        found[uid] = format_in(blob.read(START_BYTES))
+            finally:
+                self._connection.execute("COMMIT")
+            return found
+
+        return await self._run(look)
 
     async def entries_after(self, uid: int, after: int) -> tuple[int, bool]:
         """Return how many entries a stream has after a position, and if its first is there."""
