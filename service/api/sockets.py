@@ -88,7 +88,10 @@ class Session:
         self._websocket = websocket
         # What the queue could never hold would be waited for without end.
         self._credits = min(api.settings.socket_credits, api.settings.max_queued_entries)
-        self._answers: asyncio.Queue[tuple[int, Batch, list[int], float, Kind]] = asyncio.Queue()
+        # Frames without entries cost no credits: whoever does not read is not read from either.
+        self._answers: asyncio.Queue[tuple[int, Batch, list[int], float, Kind]] = asyncio.Queue(
+            self._credits
+        )
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -196,7 +199,7 @@ class Session:
             return
         self._credits -= len(batch.items)
         self._api.metrics.took(kind.name, "websocket", len(entries))
-        self._answers.put_nowait((seq, batch, positions, begun, kind))
+        await self._answers.put((seq, batch, positions, begun, kind))
 
     async def _append_patiently(self, entries: list[Any]) -> list[int]:
         """Wait while the queue is full: not reading on is what slows a client down."""
@@ -244,7 +247,7 @@ class Session:
             await self._refuse(invalid(error), None)
             return
         if self._following is not None:
-            self._following.cancel()
+            await end([self._following])
         self._following = asyncio.create_task(self._send_live(after))
 
     async def _send_live(self, after: int) -> None:

@@ -273,6 +273,21 @@ def test_an_empty_frame_is_answered(place: Place) -> None:
         assert heard(socket) == {"type": "results", "seq": 5, "credits": 0, "results": []}
 
 
+def test_empty_frames_are_no_way_around_the_credits(serving: Serving, tmp_path: Path) -> None:
+    """They cost none, and all are answered in order although no more wait than credits allow."""
+    with serving(tmp_path, socket_credits=2) as url:
+        place = Place(url, "s")
+        place.make()
+        with place.opened() as socket:
+            heard(socket)
+            for seq in range(300):
+                socket.send(frame(seq, []))
+            socket.send(frame(300, [event(0)] * 2))
+            said = [heard(socket) for _ in range(301)]
+        assert [each["seq"] for each in said] == list(range(301))
+        assert [len(each["results"]) for each in said[-2:]] == [0, 2]
+
+
 def test_credits_come_back_and_no_more_are_lent(serving: Serving, tmp_path: Path) -> None:
     with serving(tmp_path, socket_credits=8) as url:
         place = Place(url, "s")
