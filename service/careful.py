@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from service.journal.base import Journal
+from service.journal.base import Journal, Place
 from service.work import Raised, Work
 
 CAREFUL_AFTER = 2
@@ -23,6 +23,10 @@ class Died(Exception):
     """The process ended while the learner stepped it"""
 
 
+class Suspected(Exception):
+    """An entry is about to be set aside: whoever left a note of it may only stand still"""
+
+
 class Care:
     """Whether a partition's entries go one at a time, and which of them are not stepped at all."""
 
@@ -30,6 +34,7 @@ class Care:
         self._journal = journal
         self._partition = partition
         self._left = 0
+        self._waited_for: Place | None = None
 
     def __bool__(self) -> bool:
         return self._left > 0
@@ -50,12 +55,20 @@ class Care:
         set_aside: Callable[[Work, Raised, int], Awaitable[None]],
         tries: int,
     ) -> None:
-        """Step one entry after the other, each noted beforehand."""
+        """Step one entry after the other, each noted beforehand.
+
+        Raises `Suspected` before an entry is set aside; whoever asks again of the same one has
+        waited.
+        """
         for i, record in enumerate(work.records):
             if len(work.replies) <= i:
                 work.replies.append([])
             for j in range(len(work.replies[i]), len(record.entries)):
-                deaths = await self._journal.mark(self._partition, (record.position, j))
+                place = record.position, j
+                deaths = await self._journal.mark(self._partition, place)
+                if deaths >= MAX_DEATHS and self._waited_for != place:
+                    self._waited_for = place
+                    raise Suspected
                 if deaths >= MAX_DEATHS:
                     error = Died(f"the process ended while it was stepped, {deaths} times")
                     await set_aside(work, Raised(i, j, error), 1)

@@ -14,7 +14,7 @@ import structlog
 
 from service import held
 from service.answers import Answers
-from service.careful import Care
+from service.careful import Care, Suspected
 from service.commits import Commits
 from service.errors import CommitRefused, Fenced, JournalUnavailable, Unreadable
 from service.journal.base import Journal, Record, StreamRow
@@ -95,6 +95,8 @@ class Worker:
             except Fenced as error:
                 await self._abandon(error.code, error.detail, 0.0)
                 return  # Another process owns the partition, and is at work on it.
+            except Suspected:
+                await self._wait_for_sleepers()
             except (JournalUnavailable, CommitRefused) as error:
                 await self._abandon(error.code, error.detail, error.retry_after_seconds or 0.05)
             except Exception as error:
@@ -135,10 +137,11 @@ class Worker:
         self._formats.begin()
         behind = await self.journal.behind(self.partition)
         while not self._stopping:
-            await self._formats.keep_to(self._saver.rewrite)
+            async with self._turns.together():
+                await self._formats.keep_to(self._saver.rewrite)
+                if self._saver.quiet_is_due():
+                    await self._saver.save_quiet(behind)
             records = await self._read()
-            if self._saver.quiet_is_due():
-                await self._saver.save_quiet(behind)
             if not records:
                 await self._commits.settle(max(0, len(self._commits) - 1))
                 continue
@@ -182,6 +185,18 @@ class Worker:
         self.metrics.commits_rejected.labels(reason=reason).inc()
         log.warning("worker begins again", reason=reason, detail=detail)
         await asyncio.sleep(pause_seconds)
+
+    async def _wait_for_sleepers(self) -> None:
+        """Give owners that are taken for dead a lease's time to say that they only stood still.
+
+        Others of this process go on meanwhile: the turn is over.
+        """
+        await self.abandon()
+        self._idle = True  # So that it can be told to stop.
+        try:
+            await asyncio.sleep(self.settings.lease_seconds)
+        finally:
+            self._idle = False
 
     async def _apply(self, records: list[Record]) -> None:
         shares: dict[int, list[Record]] = {}

@@ -158,8 +158,12 @@ MUTANTS = [
         STOOD_STILL,
     ),
     Mutant(
-        *("the dead have time to wake up", JOURNAL),
-        *("await asyncio.sleep(self._milliseconds / 1_000)", "pass", STOOD_STILL),
+        *("the dead have time to wake up", "service/careful.py", "raise Suspected", "pass"),
+        "test_the_entry_that_two_owners_died_on_is_not_stepped",
+    ),
+    Mutant(
+        *("the fenced are alive", JOURNAL, "self._former[partition] = self._owners[partition]"),
+        *("pass", STOOD_STILL),
     ),
     lua("a note is the owner's", "mark", "if own[1] ~= ARGV[1] then", "if false then", NOTED),
     # The lease
@@ -281,13 +285,13 @@ MUTANTS = [
     Mutant("refusals are heard", JOURNAL, 'if kind == b"OK":', "if True:", LEASE_ENDS),
     Mutant(
         *("the fenced owns nothing", JOURNAL),
-        "            self._leases.lose(self._number)\n            raise Fenced(f",
+        "            self._leases.fenced(self._number)\n            raise Fenced(f",
         *("            raise Fenced(f", LEASE_ENDS),
     ),
     Mutant(
         *("none that the caller knows not of", JOURNAL),
-        "                self._leases.lose(self._number)\n                raise",
-        *("                raise", "test_a_partition_whose_streams_could_not_be_read_is_not_kept"),
+        "await self._leases.release(self._number)",
+        *("pass", "test_a_partition_whose_streams_could_not_be_read_is_not_kept"),
     ),
     Mutant(
         "doubtful records",
@@ -341,11 +345,11 @@ MUTANTS = [
         COMES_DOWN,
     ),
     Mutant(
-        *("said before it is written", "service/rewriting.py", "await self._raise(wanted)", "pass"),
-        COMES_DOWN,
+        *("said before it is written", "service/saving.py"),
+        *("await self._journal.need(self._partition, written)", "pass", COMES_DOWN),
     ),
     Mutant(
-        *("once for what stays", "service/rewriting.py", "ahead - self._written", "ahead"),
+        *("once for what stays", "service/rewriting.py", "ahead - self._tried", "ahead"),
         "test_what_cannot_be_said_in_the_older_format_is_written_once_and_stays",
     ),
     lua(

@@ -177,6 +177,8 @@ class RedisJournal:
                 f"partition {partition}: got another process that applies it, "
                 "or one that died whose lease has not ended"
             )
+        # What the format of its snapshots is is found out when the partition is looked at.
+        await self.need(partition, FORMAT)
         adoption = Adoption(
             self._server,
             self._keys[partition],

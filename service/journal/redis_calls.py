@@ -26,7 +26,7 @@ class Calls:
         try:
             await asyncio.wait((call,))
         except asyncio.CancelledError:
-            call.cancel()
+            await end([call])
             raise
         if call.cancelled():
             raise JournalUnavailable("the journal is closed", retry_after_seconds=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import socket
@@ -40,6 +39,8 @@ class Leases:
         self._owners: dict[int, str] = {}
         self._epochs: dict[int, int] = {}
         self.owned: Mapping[int, int] = self._epochs
+        self._former: dict[int, str] = {}
+        """What was owned until others took it, who are still to be told that this one lives."""
         self.deaths: dict[int, int] = {}
         """How many owners in a row died before this one, without a commit."""
 
@@ -57,35 +58,28 @@ class Leases:
             self.lose(partition)
             return None
         self._owners[partition], self._epochs[partition] = owner, int(epoch)
+        self._former.pop(partition, None)
         self.deaths[partition] = int(deaths)
         return int(epoch)
 
     async def mark(self, partition: int, place: Place) -> int:
-        """Note that an entry is about to be stepped; return how many owners died at this note.
+        """Note that an entry is about to be stepped; return how many owners left this very note.
 
-        Before several are taken for dead, those who only stood still have as long as a lease to
-        say so.
+        Not among them are those who were heard of since.
         """
-        died = await self._mark(partition, place)
-        if died > 1:
-            await asyncio.sleep(self._milliseconds / 1_000)
-            died = await self._mark(partition, place)
-        return died
-
-    async def _mark(self, partition: int, place: Place) -> int:
         owner, epoch = self.token(partition)
         position, index = place
         died = await self._server.run(
             "mark", [self._keys[partition].own], owner, f"{position}:{index}"
         )
         if died < 0:
-            self.lose(partition)
+            self.fenced(partition)
             raise Fenced(f"epoch: got {epoch} of partition {partition}, which another process has")
         return int(died)
 
     async def renew(self) -> list[int]:
-        """Hold on to what is owned; return what is lost."""
-        held = dict(self._owners)
+        """Hold on to what is owned; return what is lost. Of what was lost, say that one lives."""
+        held = self._former | self._owners
         commands = [
             self._server.script(
                 "renew", [self._keys[partition].own], [owner, self._milliseconds, self.name]
@@ -100,6 +94,9 @@ class Leases:
         ]
         for partition in lost:
             self.lose(partition)
+        for partition, owner in held.items():
+            if self._former.get(partition) == owner:
+                del self._former[partition]
         return lost
 
     async def release(self, partition: int) -> None:
@@ -108,6 +105,12 @@ class Leases:
         self.lose(partition)
         if owner is not None:
             await self._server.run("release", [self._keys[partition].own], owner)
+
+    def fenced(self, partition: int) -> None:
+        """Forget a lease that another process was found to have."""
+        if partition in self._owners:
+            self._former[partition] = self._owners[partition]
+        self.lose(partition)
 
     def lose(self, partition: int) -> None:
         """Forget a lease that is no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from service.errors import Fenced, JournalUnavailable, Phantom, Stale
 from service.formats import OLDEST
@@ -58,12 +59,13 @@ class Partition:
         epoch = await self._leases.acquire(self._number)
         if epoch is not None:
             try:
+                needed = await self._server.call("HGET", self.keys.head, "format")
                 # Who does not own it is not told of each commit.
                 rows = await self._feed.refresh(self._number)
-                needed = await self._server.call("HGET", self.keys.head, "format")
             except BaseException:
                 # The caller does not learn that it owns it, and would keep it for good.
-                self._leases.lose(self._number)
+                with suppress(JournalUnavailable):  # Then the lease comes to its end.
+                    await self._leases.release(self._number)
                 raise
             self.needed = int(needed or OLDEST)
             if epoch != known:
@@ -143,7 +145,7 @@ class Partition:
             return
         if kind == b"FENCED":
             epoch = self._leases.token(self._number)[1]
-            self._leases.lose(self._number)
+            self._leases.fenced(self._number)
             raise Fenced(f"epoch: got {epoch} of partition {self._number}, which is at {detail}")
         if kind == b"STALE":
             raise Stale(f"previous: got {previous}, expected {detail}")
