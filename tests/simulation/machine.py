@@ -165,13 +165,17 @@ class Machine:
             process.dead = True
             process.ready.clear()
         self._timers.clear()
-        for task in [task for process in self.processes for task in process.tasks]:
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                for _ in range(MOST_AWAITS):
-                    with suppress(RuntimeError):  # It awaits while it is being closed.
-                        task.get_coro().close()
-                        break
+        for process in self.processes:
+            for task in process.tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    self._end(process, task)
+
+    def _end(self, process: Process, task: asyncio.Task[Any]) -> None:
+        for _ in range(MOST_AWAITS):
+            with suppress(RuntimeError):  # It awaits while it is being closed.
+                self.context_of(process).run(task.get_coro().close)
+                return
 
     # What asyncio asks of a loop
 

@@ -450,9 +450,10 @@ def simulate(seed: int, mutants: Mutants | None = None) -> Outcome:
             unsettled = [str(error)]
         found = verdict(world.network, world.posters.values(), world.followed)
         violations = [*found.violations, *unsettled, *world.machine.failures]
+        story = list(world.story)  # What is closed now has no part in it.
         world.machine.close()
     network = world.network
-    return Outcome(seed, violations, world.story, found.events, network.failovers, network.sent)
+    return Outcome(seed, violations, story, found.events, network.failovers, network.sent)
 
 
 @contextmanager
