@@ -22,7 +22,7 @@ from service.client import Client
 from service.client_socket import EventSocket
 from service.schemas import StreamSpec, parse_event
 from service.stream import Fate, Stream
-from service.transport import Unreachable
+from service.transport import Problem, Unreachable
 
 ROOT = Path(__file__).parents[2]
 ZSCORE = {"kind": "rolling_zscore", "window": 50}
@@ -99,6 +99,10 @@ class Feeder(threading.Thread):
             with client.socket(self.stream) as opened:
                 self._converse(opened)
         except Unreachable:
+            client.wait_until_ready()
+        except Problem as problem:
+            if problem.status != 503:  # It says to send again what has no answer.
+                raise
             client.wait_until_ready()
 
     def _converse(self, opened: EventSocket) -> None:

@@ -77,6 +77,13 @@ def colored(page: Page, selector: str, name: str) -> int:
     return found
 
 
+def wait_until_colored(page: Page, selector: str, name: str, at_least: int = 1) -> None:
+    """Wait until a canvas, which is drawn a frame after the rest, has a color of the theme."""
+    page.wait_for_function(
+        f"([at, name, n]) => ({_COLORED})([at, name]) >= n", arg=[selector, name, at_least]
+    )
+
+
 def on_screen(page: Page) -> list[dict[str, Any]]:
     """The results a person would save from the page."""
     with page.expect_download() as download:

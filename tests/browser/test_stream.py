@@ -11,7 +11,16 @@ from playwright.sync_api import expect
 
 from service.client import Client
 from tests.browser.conftest import Opening
-from tests.browser.pages import colored, fill, frames, on_screen, percentile, spike, wave
+from tests.browser.pages import (
+    colored,
+    fill,
+    frames,
+    on_screen,
+    percentile,
+    spike,
+    wait_until_colored,
+    wave,
+)
 
 HOSTILE = "<img src=x onerror=window.hacked=1>\"'><script>window.hacked=1</script>"
 
@@ -36,7 +45,7 @@ def test_a_spike_is_marked_within_a_second(
         assert took < 1
         expect(page.locator(".heading .badge")).to_have_text("Anomalous")
         expect(page.locator(".moment.anomaly")).to_have_count(1)
-        assert colored(page, ".chart.score canvas", "--bad") > 0
+        wait_until_colored(page, ".chart.score canvas", "--bad")
 
 
 def test_a_paused_stretch_is_a_band_under_the_score(server: str, opening: Opening) -> None:
@@ -47,12 +56,12 @@ def test_a_paused_stretch_is_a_band_under_the_score(server: str, opening: Openin
         page.goto(f"{server}/#/streams/banded")
         expect(page.locator("#link")).to_have_text("Live")
         expect(page.locator(".key.state")).to_have_count(3)
-        assert colored(page, ".chart.score canvas", "--good") > 0
+        wait_until_colored(page, ".chart.score canvas", "--good")
         assert colored(page, ".chart.score canvas", "--drift") == 0
         client.put_learning("banded", "paused")
         client.post("banded", wave(60, 300))
         expect(page.locator(".heading .badge")).to_have_text("Paused")
-        assert colored(page, ".chart.score canvas", "--drift") > 0
+        wait_until_colored(page, ".chart.score canvas", "--drift")
         page.locator(".figure", has_text="Anomaly score").get_by_role("button").click()
         expect(page.locator(".figure", has_text="Anomaly score")).to_contain_text("paused: request")
 
@@ -94,8 +103,8 @@ def test_a_drift_is_marked_and_listed(server: str, opening: Opening) -> None:
         page.goto(f"{server}/#/streams/drifting")
         listed = page.locator(".moment.drift").first
         expect(listed).to_contain_text("Drift of x.value, 22")
-        assert colored(page, ".chart.value canvas", "--drift") > 20
-        assert colored(page, ".chart.score canvas", "--drift") > 20
+        wait_until_colored(page, ".chart.value canvas", "--drift", 20)
+        wait_until_colored(page, ".chart.score canvas", "--drift", 20)
         expect(page.locator(".heading .badge")).to_have_text("OK")
         listed.click()
         expect(page.locator(".zoomed")).to_contain_text("Zoomed")
