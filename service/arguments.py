@@ -186,6 +186,16 @@ def _add_bench(commands: Commands) -> None:
     bench.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw the figure too, if it has one"
     )
+    bench.add_argument(
+        "--accept", action="store_true", help="zoo: what the sources of each system say of it"
+    )
+    bench.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="SYSTEM",
+        help="zoo: this system alone, repeated for several",
+    )
 
 
 def _add_warm(commands: Commands) -> None:

@@ -147,12 +147,16 @@ def bench(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not arguments.data.is_dir():
         raise InputError(f"{arguments.data}: --data: there is no such folder")
     module = importlib.import_module(f"benchmarks.{name}")
-    plot = {} if arguments.plot is None else {"plot": arguments.plot}
-    if plot and "plot" not in inspect.signature(module.main).parameters:
-        raise UsageError(f"--plot: got {arguments.plot}, but bench {arguments.name} draws nothing")
-    result = module.main(data=arguments.data, seeds=arguments.seeds, quick=arguments.quick, **plot)
-    print(json.dumps(result))
+    options = {each: getattr(arguments, each) for each in _OPTIONS if getattr(arguments, each)}
+    for option in options.keys() - inspect.signature(module.main).parameters.keys():
+        raise UsageError(f"--{option}: bench {arguments.name} {_OPTIONS[option]}")
+    common = {each: getattr(arguments, each) for each in ("data", "seeds", "quick")}
+    print(json.dumps(module.main(**common, **options)))
     return 0
+
+
+_OPTIONS = {"plot": "draws nothing", "accept": "has no such lines", "only": "has no systems"}
+"""What only some benchmarks take, and what is said of the others."""
 
 
 def _benchmarks() -> list[str]:

@@ -1,0 +1,8 @@
+"""What the sources of each system say it must show: one module a system, named like it.
+
+Each has `accept(seeds, data)`, which measures, and yields one `Row` for each statement, in the
+order of what can be derived, what was published, what was measured by ourselves before. A
+statement that falls short is a row as well. To add a system, write its file and add its line here.
+"""
+
+SYSTEMS: tuple[str, ...] = ("soft_hebbian",)
