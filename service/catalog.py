@@ -24,6 +24,7 @@ from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
+from learners.plastic.network import PlasticNetwork
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -32,6 +33,7 @@ from learners.soft_hebbian import SoftHebbian
 LEARNERS: Mapping[str, type[Learner]] = {
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
+    "plastic_network": PlasticNetwork,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,

@@ -33,6 +33,7 @@ from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
+from learners.plastic.network import PlasticNetwork
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -94,12 +95,16 @@ ADAPTING: dict[str, Any] = {"inputs": 4, "hidden": 8, "labels_stop_after": 20, "
 
 SETTING_RATES: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
 
+PLASTIC: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
+
 LEARNERS: list[Case] = [
     (Homeostatic, SETTING_RATES, two_features),
     (Homeostatic, SETTING_RATES | {"rule": "memory_gradient", "standardize": False}, two_numbers),
     (Homeostatic, SETTING_RATES | {"rule": "per_neuron", "score": "entropy"}, noisy_cycle),
     (HebbianAdaptation, ADAPTING, two_features),
     (HebbianAdaptation, ADAPTING | {"conditions": 1, "inputs_alike": True}, two_numbers),
+    (PlasticNetwork, PLASTIC, two_features),
+    (PlasticNetwork, PLASTIC | {"options": {"classp": {"on_shift": "relearn"}}}, two_numbers),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (

@@ -250,6 +250,18 @@ SPEC_ROWS = [
          *MALFORMED),
     spec("integer beyond 64 bits", zscore(window=10**30), 422, "too-much-memory"),
     spec(
+        "option that there is not",
+        {"learner": {"kind": "plastic_network", "options": {"clasp": {}}}},
+        *INVALID,
+        "clasp",
+    ),
+    spec(
+        "parameter of an option",
+        {"learner": {"kind": "plastic_network", "options": {"classp": {"power": 9}}}},
+        *INVALID,
+        "classp.power",
+    ),
+    spec(
         "huge memory",
         zscore(window=10_000_000, max_features=4_096),
         422,

@@ -1,0 +1,10 @@
+"""The options, by name, in the order in which they act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from learners.plastic.option import Option
+from learners.plastic.options.classp import Classp
+
+OPTIONS: Mapping[str, type[Option]] = {each.name: each for each in (Classp,)}
