@@ -5,4 +5,8 @@ order of what can be derived, what was published, what was measured by ourselves
 statement that falls short is a row as well. To add a system, write its file and add its line here.
 """
 
-SYSTEMS: tuple[str, ...] = ("soft_hebbian",)
+SYSTEMS: tuple[str, ...] = (
+    "classp",
+    "sgd",
+    "soft_hebbian",
+)
