@@ -26,16 +26,18 @@ class Inputs:
     A string is a feature of its own, `name=value`, that is 1 where it is said and 0 elsewhere,
     standardized or not. A missing number is 0; with `standardize`, which is to take off the running
     mean and divide by the running deviation (Welford 1962), that is its mean. Standardized numbers
-    stop at 8 deviations, so that an absurd one does not throw a network off.
+    stop at 8 deviations, so that an absurd one does not throw a network off. `center` takes off the
+    mean alone, which keeps how large numbers are beside each other.
 
     It fails with more features than `width`: those that come last are not seen. Standardized
     numbers of a drifting stream follow it ever more slowly, for each event counts the same.
     """
 
-    def __init__(self, width: int, standardize: bool = False) -> None:
+    def __init__(self, width: int, standardize: bool = False, center: bool = False) -> None:
         require(1 <= width <= 65_536, "width", width, "1..65536")
         self.width = width
         self.standardize = standardize
+        self.center = center
         self.vector = np.zeros(width)
         self._moments = np.zeros((width, 2))
         self._seen = np.zeros(width, np.int64)
@@ -72,7 +74,7 @@ class Inputs:
                 if value is not None:
                     self._places.take(f"{name}={value}" if isinstance(value, str) else name)
             row = self._row(names)
-        if self.standardize:
+        if self.standardize or self.center:
             kernels.count(values, row, self._moments, self._seen)
         return self._write(values, row, words)
 
@@ -92,12 +94,25 @@ class Inputs:
             kernels.place_standardized(
                 values, row, self._moments, self._seen, MOST_DEVIATIONS, self.vector
             )
+        elif self.center:
+            kernels.place_centered(values, row, self._moments, self.vector)
         else:
             kernels.place(values, row, self.vector)
         for word in words:
             if (i := self._places.of.get(word, -1)) >= 0:
                 self.vector[i] = 1.0
         return self.vector
+
+    def named(self, x: Features, vector: NDArray[np.float64]) -> dict[str, float]:
+        """Return the numbers that would have `vector` in the places of the numbers of an event."""
+        found: dict[str, float] = {}
+        for name, value in x.items():
+            if not isinstance(value, str) and (i := self._places.of.get(name, -1)) >= 0:
+                mean, squares = self._moments[i].tolist()
+                spread = min(math.sqrt(squares / max(self._seen[i], 1)), LARGEST)
+                scale = spread if self.standardize else 1.0
+                found[name] = min(max(mean + scale * float(vector[i]), -LARGEST), LARGEST)
+        return found
 
     def get_state(self) -> Arrays:
         """Return the names in the order of their places, and their moments."""

@@ -24,6 +24,7 @@ from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
+from learners.memories.associative_memory import AssociativeMemory
 from learners.plastic.network import PlasticNetwork
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -31,6 +32,7 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "associative_memory": AssociativeMemory,
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
     "plastic_network": PlasticNetwork,

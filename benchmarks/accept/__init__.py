@@ -6,6 +6,7 @@ statement that falls short is a row as well. To add a system, write its file and
 """
 
 SYSTEMS: tuple[str, ...] = (
+    "associative_memory",
     "classp",
     "sgd",
     "soft_hebbian",

@@ -55,6 +55,20 @@ def place(
 
 
 @njit
+def place_centered(
+    values: NDArray[np.float64],  # (n,)
+    places: NDArray[np.int64],  # (n,)
+    moments: NDArray[np.float64],  # (W, 2)
+    vector: NDArray[np.float64],  # (W,)
+) -> None:
+    """Write by how much numbers differ from their means, and zero elsewhere."""
+    vector[:] = 0.0
+    for k in range(len(values)):
+        if places[k] >= 0:
+            vector[places[k]] = values[k] - moments[places[k], MEAN]
+
+
+@njit
 def place_standardized(
     values: NDArray[np.float64],  # (n,)
     places: NDArray[np.int64],  # (n,)

@@ -33,6 +33,7 @@ from learners.indicators.page_hinkley import PageHinkley
 from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
+from learners.memories.associative_memory import AssociativeMemory
 from learners.plastic.network import PlasticNetwork
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -124,6 +125,8 @@ LEARNERS: list[Case] = [
     (RiverEstimator, SNARIMAX | {"feature": "w"}, two_features),
     (SoftHebbian, {"units": 12, "max_features": 2}, two_features),
     (SoftHebbian, {"units": 8, "standardize": False, "anti_hebbian": True}, noisy_cycle),
+    (AssociativeMemory, {"keys": 32, "active": 4, "max_features": 2}, two_features),
+    (AssociativeMemory, {"rule": "hebb", "code": "plain", "scaling": "center"}, two_numbers),
 ]
 INDICATORS: list[Case] = [
     (AnomalyLikelihood, {}, noisy_cycle),

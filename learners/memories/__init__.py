@@ -1,0 +1,1 @@
+"""Memories: learners that store what came, and say what an event brings back."""
