@@ -162,6 +162,9 @@ class Learner(Stateful, base.Base, ABC):
     learns_labels: bool = False
     """Whether labels change it."""
 
+    nested: ClassVar[Mapping[str, Mapping[str, type[Learner]]]] = {}
+    """Parameters that are themselves a learner's kind and parameters, and the kinds they may be."""
+
     @classmethod
     def state_is_kept(cls, **params: Any) -> bool:
         """Return what `keeps_state` of a learner with these parameters will be."""
@@ -224,6 +227,13 @@ class Learner(Stateful, base.Base, ABC):
     def signals(self) -> Mapping[str, float]:
         """Return cheap, finite internals worth a metric."""
         return {}
+
+    def weights(self) -> Sequence[NDArray[np.float64]]:
+        """Return the arrays that can be averaged with those of a replica, or none.
+
+        The same ones at each call, and not copies.
+        """
+        return ()
 
 
 class Indicator(Stateful, ABC):

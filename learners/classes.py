@@ -31,9 +31,16 @@ class Classes:
     def __len__(self) -> int:
         return len(self._labels)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._indices
+
     def label(self, index: int) -> float | str:
         """Return the label of a class."""
         return self._labels[index]
+
+    def named(self, name: str) -> float | str:
+        """Return the label that has a name among probabilities."""
+        return self._labels[self._indices[name]]
 
     def check(self, y: float | str) -> None:
         """Raise `InvalidEvent` if `index` could not take this label."""

@@ -192,6 +192,10 @@ class Homeostatic(Learner):
             known["replaced"] = float(counts[places.REPLACED])
         return known
 
+    def weights(self) -> Sequence[NDArray[np.float64]]:
+        """Return the weights, of one network or of two."""
+        return (self.body.theta,)
+
     def get_state(self) -> Arrays:
         """Return weights, memory, rates and counters, names and labels."""
         own = {name: getattr(self.body, name).copy() for name in STATE}

@@ -6,12 +6,14 @@ To add a learner, write its file in `learners/` and add its line here.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_type_hints
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from learners.base import Indicator, Learner, Stateful
+from learners.coupled_ensemble import CoupledEnsemble
 from learners.hebbian_adaptation import HebbianAdaptation
 from learners.homeostatic import Homeostatic
 from learners.indicators.adwin import Adwin
@@ -33,6 +35,7 @@ from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
     "associative_memory": AssociativeMemory,
+    "coupled_ensemble": CoupledEnsemble,
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
     "plastic_network": PlasticNetwork,
@@ -67,16 +70,30 @@ class Params(BaseModel):
 
     def values(self) -> dict[str, Any]:
         """Return the parameters alone, as the class takes them."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        given = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        return {
+            name: {"kind": value.kind, **value.values()} if isinstance(value, Params) else value
+            for name, value in given.items()
+        }
 
 
-def _params_model(kind: str, cls: type[Stateful]) -> type[Params]:
+@cache
+def _params_model(kind: str) -> type[Params]:
+    cls: type[Stateful] = LEARNERS[kind] if kind in LEARNERS else INDICATORS[kind]
     hints = get_type_hints(cls.__init__)
+    nested = getattr(cls, "nested", {})
     fields: dict[str, Any] = {"kind": (Literal[kind], Field(description=_summary(cls)))}
     for name, parameter in inspect.signature(cls).parameters.items():
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (_from_json(hints[name]), default)
+        hint = _one_of(nested[name]) if name in nested else _from_json(hints[name])
+        fields[name] = (hint, default)
     return create_model(f"{cls.__name__}Params", __base__=Params, **fields)
+
+
+def _one_of(kinds: Iterable[str]) -> Any:
+    """The kind and parameters of one of several learners, or nothing."""
+    models = tuple(_params_model(kind) for kind in kinds)
+    return Annotated[Union[models], Field(discriminator="kind")] | None  # noqa: UP007 (computed)
 
 
 def _from_json(hint: Any) -> Any:
@@ -89,22 +106,16 @@ def _summary(cls: type[Stateful]) -> str:
     return inspect.getdoc(cls).splitlines()[0] if inspect.getdoc(cls) else cls.__name__  # type: ignore[union-attr]
 
 
-_MODELS: dict[type[Stateful], type[Params]] = {
-    cls: _params_model(kind, cls)
-    for table in (LEARNERS, INDICATORS)
-    for kind, cls in cast(Mapping[str, type[Stateful]], table).items()
-}
-
 if TYPE_CHECKING:
     LearnerParams = Params
     IndicatorParams = Params
 else:
     LearnerParams = Annotated[
-        Union[tuple(_MODELS[cls] for cls in LEARNERS.values())],  # noqa: UP007 (a computed union)
+        Union[tuple(map(_params_model, LEARNERS))],  # noqa: UP007 (a computed union)
         Field(discriminator="kind"),
     ]
     IndicatorParams = Annotated[
-        Union[tuple(_MODELS[cls] for cls in INDICATORS.values())],  # noqa: UP007
+        Union[tuple(map(_params_model, INDICATORS))],  # noqa: UP007
         Field(discriminator="kind"),
     ]
 
@@ -116,7 +127,7 @@ def kinds(field: str) -> list[str]:
 
 def default_indicators() -> list[Params]:
     """Return what watches a stream that asks for nothing."""
-    return [_MODELS[Novelty](kind="novelty")]
+    return [_params_model("novelty")(kind="novelty")]
 
 
 def build_learner(params: Params) -> Learner:

@@ -8,6 +8,7 @@ statement that falls short is a row as well. To add a system, write its file and
 SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "classp",
+    "coupled_ensemble",
     "sgd",
     "soft_hebbian",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from learners.plastic.option import Option
 from learners.plastic.options import OPTIONS
 from learners.plastic.pairs import require_pairs
 from learners.plastic.part import build
-from learners.plastic.rule import Floats, Rule
+from learners.plastic.rule import FactorRule, Floats, Rule
 from learners.plastic.rules import RULES
 from learners.plastic.shape import Shape
 
@@ -117,6 +117,10 @@ class PlasticNetwork(Learner):
     def signals(self) -> Mapping[str, float]:
         """Return running loss and accuracy, norms, and what rule and options say of themselves."""
         return self.body.signals()
+
+    def weights(self) -> Sequence[Floats]:
+        """Return the weights, unless the rule keeps what it makes them from."""
+        return (self.body.theta,) if isinstance(self.body.rule, FactorRule) else ()
 
     def get_state(self) -> Arrays:
         """Return weights, gauges, arrays of rule and options, names and labels."""

@@ -21,6 +21,7 @@ from learners.base import (
     Stateful,
     Target,
 )
+from learners.coupled_ensemble import CoupledEnsemble
 from learners.hebbian_adaptation import HebbianAdaptation
 from learners.homeostatic import Homeostatic
 from learners.indicators.adwin import Adwin
@@ -97,8 +98,15 @@ ADAPTING: dict[str, Any] = {"inputs": 4, "hidden": 8, "labels_stop_after": 20, "
 SETTING_RATES: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
 
 PLASTIC: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
+REPLICA: dict[str, Any] = {"kind": "homeostatic", "inputs": 4, "hidden": (5,), "classes": 4}
 
 LEARNERS: list[Case] = [
+    (CoupledEnsemble, {"learner": REPLICA, "replicas": 3}, two_features),
+    (
+        CoupledEnsemble,
+        {"learner": PLASTIC | {"kind": "plastic_network"}, "replicas": 2, "topology": "ring"},
+        noisy_cycle,
+    ),
     (Homeostatic, SETTING_RATES, two_features),
     (Homeostatic, SETTING_RATES | {"rule": "memory_gradient", "standardize": False}, two_numbers),
     (Homeostatic, SETTING_RATES | {"rule": "per_neuron", "score": "entropy"}, noisy_cycle),
