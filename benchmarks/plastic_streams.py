@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.images import Images, digits, read
 from learners.plastic.body import Body
@@ -137,9 +138,7 @@ def split_digits(body: Body, seed: int, tuning: bool = False) -> float:
     return accuracy(body, tested)
 
 
-def drifting(
-    images: Images, seed: int
-) -> Iterator[tuple[np.ndarray[Any, np.dtype[np.float64]], int]]:
+def drifting(images: Images, seed: int) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Yield 12 x 500 images whose labels mean, in turn, one of three things."""
     draw = np.random.default_rng((seed, 3))
     meanings = [np.arange(10), draw.permutation(10), draw.permutation(10)]

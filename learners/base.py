@@ -176,6 +176,11 @@ class Learner(Stateful, base.Base, ABC):
         return cls.learns_labels
 
     @classmethod
+    def variants(cls) -> Sequence[Mapping[str, Any]]:
+        """Return parameters with which, taken together, all of its kernels are used."""
+        return ({},)
+
+    @classmethod
     @abstractmethod
     def memory_bytes(cls, **params: Any) -> int:
         """Return the most bytes that a learner with these parameters will ever hold."""

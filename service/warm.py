@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from itertools import product
+from typing import Any
 
 from service.catalog import INDICATORS, LEARNERS
 from service.schemas import Event, StreamSpec
@@ -22,13 +23,20 @@ def warm() -> None:
     """Compile every kernel, or load it from the cache that an earlier time left on disk."""
     indicators = [{"kind": kind} for kind in INDICATORS]
     parts = [indicators[i : i + AT_ONCE] for i in range(0, len(indicators), AT_ONCE)]
-    for kind, part in product(sorted(LEARNERS.keys() - WITHOUT_KERNELS), parts):
-        spec = {"learner": {"kind": kind}, "indicators": part}
-        stream = Stream(StreamSpec.model_validate(spec))
-        for value in range(3):
-            # The last one has no label, for who adapts where labels stop.
-            y = float(value) if value < 2 else None
-            stream.step(Event(x={"value": float(value)}, y=y), float(value))
+    kinds = sorted(LEARNERS.keys() - WITHOUT_KERNELS)
+    for kind, part in product(kinds, parts):
+        _step({"learner": {"kind": kind}, "indicators": part})
+    for kind in kinds:
+        for params in LEARNERS[kind].variants():
+            _step({"learner": {"kind": kind, **params}, "indicators": []})
+
+
+def _step(spec: dict[str, Any]) -> None:
+    stream = Stream(StreamSpec.model_validate(spec))
+    for value in range(3):
+        # The last one has no label, for who adapts where labels stop.
+        y = float(value) if value < 2 else None
+        stream.step(Event(x={"value": float(value)}, y=y), float(value))
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "classp",
     "coupled_ensemble",
+    "exponentiated_gradient",
     "sgd",
     "soft_hebbian",
 )

@@ -54,9 +54,8 @@ class Body:
         own = allocate(_state(shape, rule) | _scratch(shape, rule))
         self.theta, self.active = own["theta"], own["active"]
         self.gauges, self.counts, self.rng = own["gauges"], own["counts"], own["rng"]
-        self.acts, self.pre, self.post, self.bias = (
-            own[name] for name in ("acts", "pre", "post", "bias")
-        )
+        self.acts, self.errs = own["acts"], own["errs"]
+        self.pre, self.post, self.bias = own["pre"], own["post"], own["bias"]
         self.said = 0
         """The class that was most probable when an event's learning began."""
         self._found = np.zeros(2)
@@ -82,7 +81,7 @@ class Body:
         """Every array that is held."""
         own = (self.theta, self.active, self.gauges, self.counts, self.rng, self.layout)
         of_parts = (a for p in self.parts() for a in (*p.arrays.values(), *p.work.values()))
-        return (*own, self.acts, self.pre, self.post, self.bias, *of_parts)
+        return (*own, self.acts, self.errs, self.pre, self.post, self.bias, *of_parts)
 
     @property
     def labels(self) -> int:
@@ -249,6 +248,7 @@ def _scratch(shape: Shape, rule: Rule) -> Layout:
     terms = rule.terms if isinstance(rule, FactorRule) else 0
     return {
         "acts": ((shape.units,), np.float64),
+        "errs": ((shape.units,), np.float64),
         "pre": ((terms, shape.inputs + shape.hidden_units), np.float64),
         "post": ((terms, shape.units), np.float64),
         "bias": ((terms, shape.layers), np.float64),

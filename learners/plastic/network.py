@@ -14,7 +14,7 @@ from learners.parameters import require, require_state, with_prefix, without_pre
 from learners.plastic.body import Body, body_bytes
 from learners.plastic.option import Option
 from learners.plastic.options import OPTIONS
-from learners.plastic.pairs import require_pairs
+from learners.plastic.pairs import require_pairs, why_not
 from learners.plastic.part import build
 from learners.plastic.rule import FactorRule, Floats, Rule
 from learners.plastic.rules import RULES
@@ -77,6 +77,19 @@ class PlasticNetwork(Learner):
         self._inputs = Inputs(inputs, standardize)
         self._classes = Classes(classes)
         self.body = Body(shape, chosen, added, chosen.rate if rate is None else rate, seed)
+
+    @classmethod
+    def variants(cls) -> Sequence[Mapping[str, Any]]:
+        """Return parameters with each rule, and with each option beside a rule that can have it."""
+        options = [each for each in OPTIONS.values() if not each.needs]
+        beside = (
+            {
+                "rule": next(r.name for r in RULES.values() if not why_not(r, o)),
+                "options": {o.name: {}},
+            }
+            for o in options
+        )
+        return (*({"rule": name} for name in RULES), *beside)
 
     @classmethod
     def memory_bytes(cls, **params: Any) -> int:

@@ -36,6 +36,7 @@ from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
 from learners.plastic.network import PlasticNetwork
+from learners.plastic.rules import RULES
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -99,6 +100,7 @@ SETTING_RATES: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
 
 PLASTIC: dict[str, Any] = {"inputs": 4, "hidden": (6, 5), "classes": 4}
 REPLICA: dict[str, Any] = {"kind": "homeostatic", "inputs": 4, "hidden": (5,), "classes": 4}
+RULED = PLASTIC | {"hidden": (6,)}
 
 LEARNERS: list[Case] = [
     (CoupledEnsemble, {"learner": REPLICA, "replicas": 3}, two_features),
@@ -114,6 +116,7 @@ LEARNERS: list[Case] = [
     (HebbianAdaptation, ADAPTING | {"conditions": 1, "inputs_alike": True}, two_numbers),
     (PlasticNetwork, PLASTIC, two_features),
     (PlasticNetwork, PLASTIC | {"options": {"classp": {"on_shift": "relearn"}}}, two_numbers),
+    *((PlasticNetwork, RULED | {"rule": name}, two_features) for name in RULES if name != "sgd"),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (

@@ -30,8 +30,12 @@ def compiled():
 warm()
 before = compiled()
 assert before > 0
-for kind in LEARNERS.keys() - WITHOUT_KERNELS:
-    stream = Stream(StreamSpec.model_validate({"learner": {"kind": kind}}))
+for kind, params in [
+    (kind, params)
+    for kind in LEARNERS.keys() - WITHOUT_KERNELS
+    for params in LEARNERS[kind].variants()
+]:
+    stream = Stream(StreamSpec.model_validate({"learner": {"kind": kind, **params}}))
     for i in range(500):
         y = float(i % 2) if i < 250 else None
         stream.step(Event(x={"value": float(i * i % 11)}, y=y), 60.0 * i)
