@@ -28,6 +28,7 @@ from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
 from learners.plastic.network import PlasticNetwork
+from learners.reservoirs.event_reservoir import EventReservoir
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -36,6 +37,7 @@ from learners.soft_hebbian import SoftHebbian
 LEARNERS: Mapping[str, type[Learner]] = {
     "associative_memory": AssociativeMemory,
     "coupled_ensemble": CoupledEnsemble,
+    "event_reservoir": EventReservoir,
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
     "plastic_network": PlasticNetwork,

@@ -9,6 +9,7 @@ SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "classp",
     "coupled_ensemble",
+    "event_reservoir",
     "exponentiated_gradient",
     "sgd",
     "soft_hebbian",

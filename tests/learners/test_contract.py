@@ -37,6 +37,7 @@ from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.rules import RULES
+from learners.reservoirs.event_reservoir import EventReservoir
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -109,6 +110,8 @@ LEARNERS: list[Case] = [
         {"learner": PLASTIC | {"kind": "plastic_network"}, "replicas": 2, "topology": "ring"},
         noisy_cycle,
     ),
+    (EventReservoir, {"symbols": 5, "cells": 16, "cues": 3}, noisy_cycle),
+    (EventReservoir, {"symbols": 4, "cells": 8, "symbol": "place"}, two_features),
     (Homeostatic, SETTING_RATES, two_features),
     (Homeostatic, SETTING_RATES | {"rule": "memory_gradient", "standardize": False}, two_numbers),
     (Homeostatic, SETTING_RATES | {"rule": "per_neuron", "score": "entropy"}, noisy_cycle),

@@ -1,0 +1,1 @@
+"""Learners whose memory is a state that runs on between events."""
