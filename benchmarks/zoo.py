@@ -13,23 +13,62 @@ from rich.table import Table
 from benchmarks.accept import SYSTEMS
 from benchmarks.accept.rows import Row
 from benchmarks.spread import Json
+from benchmarks.zoo_arms import ARMS
+from benchmarks.zoo_report import figures, table, write_page
+from benchmarks.zoo_runs import Run, attempt, best_setting
+from benchmarks.zoo_streams import STREAMS
 from service.rows import InputError
 
 
 def main(
-    data: Path | None, seeds: int, quick: bool, accept: bool = False, only: Sequence[str] = ()
+    data: Path | None,
+    seeds: int,
+    quick: bool,
+    accept: bool = False,
+    only: Sequence[str] = (),
+    page: Path | None = None,
 ) -> Json:
-    """Run the acceptance of every system, or of those in `only`; `quick` leaves `data` aside."""
-    if not accept:
-        raise InputError("zoo: expected --accept")
-    return _accept(None if quick else data, seeds, only)
+    """Try every learner, rule and option on every stream, or, to `accept`, each one's statements.
+
+    `only` names systems to accept, or else streams; `quick` is one seed on what needs no data.
+    """
+    data, seeds = (None, 1) if quick else (data, seeds)
+    return _accept(data, seeds, only) if accept else _try(data, seeds, only, page)
+
+
+def _try(data: Path | None, seeds: int, only: Sequence[str], page: Path | None) -> Json:
+    console = Console(stderr=True)
+    begun = time.perf_counter()
+    chosen = [STREAMS[name] for name in _chosen(only, tuple(STREAMS))]
+    streams = [stream for stream in chosen if stream.can_run(data)]
+    all_runs: dict[str, dict[str, list[Run]]] = {}
+    settings: dict[str, Json] = {}
+    for stream in streams:
+        trials = [stream.make(seed, False, data) for seed in range(1, seeds + 1)]
+        runs, settings[stream.name] = all_runs.setdefault(stream.name, {}), {}
+        for arm in ARMS.values():
+            console.print(f"{stream.name}: {arm.name}", style="dim")
+            best = best_setting(arm, stream.make(0, True, data), 0)
+            settings[stream.name][arm.name] = arm.settings[best]
+            runs[arm.name] = [attempt(arm, trial, best, i + 1) for i, trial in enumerate(trials)]
+        console.print(table(stream, figures(runs)))
+    if page is not None:
+        write_page(page, streams, all_runs, seeds)
+    return {
+        "benchmark": "zoo",
+        "seeds": seeds,
+        "streams": {name: figures(runs) for name, runs in all_runs.items()},
+        "settings": settings,
+        "left_out": [stream.name for stream in chosen if stream not in streams],
+        "seconds": round(time.perf_counter() - begun, 1),
+    }
 
 
 def _accept(data: Path | None, seeds: int, only: Sequence[str]) -> Json:
     console = Console(stderr=True)
     rows: list[Json] = []
     begun = time.perf_counter()
-    for system in _chosen(only):
+    for system in _chosen(only, SYSTEMS):
         module = importlib.import_module(f"benchmarks.accept.{system}")
         console.print(f"{system}, {seeds} seeds", style="dim")
         last = time.perf_counter()
@@ -39,7 +78,7 @@ def _accept(data: Path | None, seeds: int, only: Sequence[str]) -> Json:
             found.append(row)
             rows.append({"system": system, **row.to_json(), "seconds": round(now - last, 1)})
             last = now
-        console.print(_table(system, found))
+        console.print(_verdicts(system, found))
     verdicts = [row["verdict"] for row in rows]
     return {
         "benchmark": "zoo",
@@ -50,14 +89,14 @@ def _accept(data: Path | None, seeds: int, only: Sequence[str]) -> Json:
     }
 
 
-def _chosen(only: Sequence[str]) -> Sequence[str]:
+def _chosen(only: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     for name in only:
-        if name not in SYSTEMS:
-            raise InputError(f"--only: got {name!r}, expected one of: {', '.join(SYSTEMS)}")
-    return only or SYSTEMS
+        if name not in known:
+            raise InputError(f"--only: got {name!r}, expected one of: {', '.join(known)}")
+    return only or known
 
 
-def _table(system: str, rows: Sequence[Row]) -> Table:
+def _verdicts(system: str, rows: Sequence[Row]) -> Table:
     table = Table(system, "expected", "measured", "range", "verdict")
     for row in rows:
         found = row.to_json()["measured"]

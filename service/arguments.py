@@ -193,9 +193,10 @@ def _add_bench(commands: Commands) -> None:
         "--only",
         action="append",
         default=[],
-        metavar="SYSTEM",
-        help="zoo: this system alone, repeated for several",
+        metavar="NAME",
+        help="zoo: this stream or system alone, repeated for several",
     )
+    bench.add_argument("--page", type=Path, metavar="FILE.md", help="zoo: write what fits which")
 
 
 def _add_warm(commands: Commands) -> None:

@@ -155,7 +155,12 @@ def bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_OPTIONS = {"plot": "draws nothing", "accept": "has no such lines", "only": "has no systems"}
+_OPTIONS = {
+    "plot": "draws nothing",
+    "accept": "has no such lines",
+    "only": "has no parts",
+    "page": "writes no page",
+}
 """What only some benchmarks take, and what is said of the others."""
 
 
