@@ -27,6 +27,7 @@ from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
+from learners.memories.hopfield_memory import HopfieldMemory
 from learners.plastic.network import PlasticNetwork
 from learners.reservoirs.event_reservoir import EventReservoir
 from learners.river.adapter import RiverEstimator
@@ -35,6 +36,7 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,
     "coupled_ensemble": CoupledEnsemble,
     "event_reservoir": EventReservoir,

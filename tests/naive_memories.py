@@ -54,3 +54,93 @@ class Associations:
         self.writes += 1
         missed = float((v - y) @ (v - y))
         self.error += max(0.01, 1.0 / self.writes) * (missed - self.error)
+
+
+class Patterns:
+    """Stored patterns of length 1, what they mean, and how much they were used."""
+
+    def __init__(self, most: int, classes: int, beta: float, **settings: float) -> None:
+        self.most, self.classes, self.beta, self.settings = most, classes, beta, settings
+        self.rows: list[Floats] = []
+        self.meanings: list[Floats] = []
+        self.use: list[float] = []
+        self.merged: list[float] = []
+        self.born: list[int] = []
+        self.events, self.usual = 0, 0.0
+
+    def recall(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return parts of patterns, and what they bring back."""
+        s, X = x / np.linalg.norm(x), np.array(self.rows)
+        p = s
+        for step in range(int(self.settings["iterations"])):
+            z = self.beta * (X @ s)
+            p = np.exp(z - z.max())
+            p = p / p.sum()
+            after = X.T @ p
+            still = float(np.linalg.norm(after - s)) < 1e-4
+            s = after
+            if step > 0 and still:
+                break
+        return p, s
+
+    def probabilities(self, x: Floats) -> Floats:
+        p, _ = self.recall(x)
+        y = 0.01 / self.classes + p @ np.array(self.meanings)
+        return np.asarray(y / y.sum())
+
+    def distance(self, x: Floats) -> float:
+        _, s = self.recall(x)
+        cosine = float(s @ x) / float(np.linalg.norm(s) * np.linalg.norm(x))
+        return 1.0 - min(max(cosine, 0.0), 1.0)
+
+    def owner(self, k: int) -> int:
+        return int(np.argmax(self.meanings[k])) if self.meanings[k].any() else -1
+
+    def learn(self, x: Floats, truth: int) -> None:
+        novel, s, fits, nearest = True, x / np.linalg.norm(x), False, 0
+        told = np.eye(self.classes)[truth] if truth >= 0 else np.zeros(self.classes)
+        if self.rows:
+            p, _ = self.recall(x)
+            strange = self.distance(x) > self.usual
+            sure = float(self.probabilities(x)[truth]) >= self.settings["sure"]
+            novel = strange if truth < 0 else not sure
+            overlaps = np.array(self.rows) @ s
+            nearest = int(np.argmax(overlaps))
+            for k in range(len(self.rows)):
+                self.use[k] += p[k] - self.settings["use_rate"] * self.use[k]
+                step = self.settings["repair"] * p[k] * overlaps[k]
+                if truth >= 0 and p[k] > 1e-3 and step > 0.0:
+                    self.meanings[k] = self.meanings[k] + step * (told - self.meanings[k])
+            alike = overlaps[nearest] >= self.settings["merge_at"]
+            fits = alike and (truth < 0 or self.owner(nearest) in (-1, truth))
+            self.usual += 0.01 * (0.9 if strange else -0.1)
+            self.usual = min(max(self.usual, 0.0), 1.0)
+        if novel and fits:
+            self.merge(nearest, s, told)
+        elif novel:
+            self.store(s, told)
+        self.events += 1
+
+    def merge(self, k: int, s: Floats, told: Floats) -> None:
+        mean = self.merged[k] * self.rows[k] + s
+        self.rows[k] = mean / np.linalg.norm(mean)
+        if told.any():
+            rate = 1.0 if self.owner(k) < 0 else 1.0 / (self.merged[k] + 1.0)
+            self.meanings[k] = self.meanings[k] + rate * (told - self.meanings[k])
+        self.merged[k] = min(self.merged[k] + 1.0, 20.0)
+
+    def store(self, s: Floats, told: Floats) -> None:
+        columns = (self.rows, self.meanings, self.use, self.merged, self.born)
+        new = (s, told, 0.0, 1.0, self.events)
+        if len(self.rows) < self.most:
+            k = len(self.rows)
+            for column, value in zip(columns, new, strict=True):
+                column.append(value)  # type: ignore[attr-defined]
+        else:
+            owners = [self.owner(k) for k in range(self.most)]
+            free = [k for k, own in enumerate(owners) if own < 0 or owners.count(own) > 1]
+            k = min(free or range(self.most), key=lambda k: (self.use[k], self.born[k]))
+            for column, value in zip(columns, new, strict=True):
+                column[k] = value  # type: ignore[index]
+        n = len(self.rows)
+        self.use[k] = sum(self.use) / n if n > 1 else 1.0

@@ -12,6 +12,7 @@ SYSTEMS: tuple[str, ...] = (
     "equilibrium_propagation",
     "event_reservoir",
     "exponentiated_gradient",
+    "hopfield_memory",
     "sgd",
     "soft_hebbian",
 )

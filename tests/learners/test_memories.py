@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from learners.base import Features, InvalidEvent, Learner, StateError
 from learners.memories.associative_memory import AssociativeMemory
+from learners.memories.hopfield_memory import HopfieldMemory
 
 Case = tuple[type[Learner], dict[str, Any]]
 WILD = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 0.5, -1.0, 1e99, 1e119, 1e308]
@@ -21,6 +22,9 @@ CASES: list[Case] = [
     (AssociativeMemory, SMALL | {"keys": 16, "active": 3}),
     (AssociativeMemory, SMALL | {"code": "plain", "scaling": "none"}),
     (AssociativeMemory, SMALL | {"code": "unit", "scaling": "center", "rule": "hebb"}),
+    (HopfieldMemory, SMALL | {"patterns": 6}),
+    (HopfieldMemory, SMALL | {"patterns": 5, "scaling": "none", "iterations": 3, "repair": 0.0}),
+    (HopfieldMemory, SMALL | {"patterns": 5, "scaling": "center", "write": "all", "merge_at": 0.5}),
 ]
 
 
@@ -135,6 +139,15 @@ def test_bad_events_change_nothing(case: Case) -> None:
         (AssociativeMemory, {"keys": 8, "active": 9}),
         (AssociativeMemory, {"scaling": "log"}),
         (AssociativeMemory, {"seed": -1}),
+        (HopfieldMemory, {"patterns": 1}),
+        (HopfieldMemory, {"beta": 0.0}),
+        (HopfieldMemory, {"iterations": 0}),
+        (HopfieldMemory, {"write": "never"}),
+        (HopfieldMemory, {"sure": 1.0}),
+        (HopfieldMemory, {"merge_at": 0.0}),
+        (HopfieldMemory, {"repair": 2.0}),
+        (HopfieldMemory, {"score": "height"}),
+        (HopfieldMemory, {"classes": 1}),
     ],
 )
 def test_silly_parameters_are_refused(kind: type[Learner], params: dict[str, Any]) -> None:
