@@ -56,8 +56,11 @@ class Body:
         self.gauges, self.counts, self.rng = own["gauges"], own["counts"], own["rng"]
         self.acts, self.errs = own["acts"], own["errs"]
         self.pre, self.post, self.bias = own["pre"], own["post"], own["bias"]
+        self._spoken = own["spoken"]
         self.said = 0
         """The class that was most probable when an event's learning began."""
+        self.fresh = False
+        """Whether the update under way is of the event itself and not of one of the past."""
         self._found = np.zeros(2)
         self._out = self.acts[shape.hidden_units :]
         self._writer = next((each for each in options.values() if each.writes), None)
@@ -81,7 +84,8 @@ class Body:
         """Every array that is held."""
         own = (self.theta, self.active, self.gauges, self.counts, self.rng, self.layout)
         of_parts = (a for p in self.parts() for a in (*p.arrays.values(), *p.work.values()))
-        return (*own, self.acts, self.errs, self.pre, self.post, self.bias, *of_parts)
+        steps = (self.acts, self.errs, self.pre, self.post, self.bias, self._spoken)
+        return (*own, *steps, *of_parts)
 
     @property
     def labels(self) -> int:
@@ -108,8 +112,14 @@ class Body:
         out = self.rule.predict(self, x)
         for option in self.options.values():
             option.answer(self, x, out, learning)
+        if learning and not self.fresh:
+            return out
+        spoken = self._spoken if learning else out
+        spoken[:] = out
+        for option in self.options.values():
+            option.speak(self, x, spoken)
         if learning:
-            self.said = int(out.argmax())
+            self.said = int(spoken.argmax())
         return out
 
     def learn(self, x: Floats, y: int) -> None:
@@ -117,7 +127,9 @@ class Body:
         self.counts[LABELS] += 1
         for option in self.options.values():
             option.before(self, x, y)
+        self.fresh = True
         loss = self.update(x, y)
+        self.fresh = False
         self._note(loss, y)
         for option in self.options.values():
             option.after(self, x, y, loss)
@@ -249,6 +261,7 @@ def _scratch(shape: Shape, rule: Rule) -> Layout:
     return {
         "acts": ((shape.units,), np.float64),
         "errs": ((shape.units,), np.float64),
+        "spoken": ((shape.classes,), np.float64),
         "pre": ((terms, shape.inputs + shape.hidden_units), np.float64),
         "post": ((terms, shape.units), np.float64),
         "bias": ((terms, shape.layers), np.float64),

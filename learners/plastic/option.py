@@ -2,9 +2,10 @@
 
 The order of an event with a label: `before` of each option, then the update, then `after` of each.
 An update (there may be more of them, on events of the past: an option calls `body.update`) is the
-rule's: it looks (`mask` by layer, then `answer`), fills its factors, then come `shape` of each
-option, `write` of the one that writes, or a plain step, and `settle` of each. Options act in the
-order of their table. They find each other in `body.options`, and the generator in `body.rng`.
+rule's: it looks (`mask` by layer, then `answer`, then `speak` unless the event is one of the past:
+`body.fresh` says that), fills its factors, then come `shape` of each option, `write` of the one
+that writes, or a plain step, and `settle` of each. Options act in the order of their table. They
+find each other in `body.options`, and the generator in `body.rng`.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Option(Part):
     """Whether it writes the step; one option at most can."""
     masks: ClassVar[bool] = False
     """Whether it has a `mask`; layers are then worked out one by one."""
-    announces_shifts: ClassVar[bool] = False
-    """Whether it calls `body.shift` when labels have changed their meaning."""
+    announces_shifts: bool = False
+    """Whether, with its parameters, it calls `body.shift` when labels have changed meaning."""
     needs: ClassVar[tuple[str, ...]] = ()
     """Options that it cannot do without."""
 
@@ -46,6 +47,9 @@ class Option(Part):
 
     def answer(self, body: Body, x: Floats, out: Floats, learning: bool) -> None:
         """Change the probabilities, in place; pure. While `learning`, errors come from them."""
+
+    def speak(self, body: Body, x: Floats, out: Floats) -> None:
+        """Change the answer alone, in place, after each `answer`; errors do not come from it."""
 
     def shape(self, body: Body) -> None:
         """Change `body.pre`, `body.post` or `body.bias` before the step is written."""

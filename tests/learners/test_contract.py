@@ -121,6 +121,12 @@ LEARNERS: list[Case] = [
     (PlasticNetwork, PLASTIC, two_features),
     (PlasticNetwork, PLASTIC | {"options": {"classp": {"on_shift": "relearn"}}}, two_numbers),
     *((PlasticNetwork, RULED | {"rule": name}, two_features) for name in RULES if name != "sgd"),
+    (PlasticNetwork, PLASTIC | {"options": {"rehearsal": {"capacity": 9}}}, two_features),
+    (
+        PlasticNetwork,
+        PLASTIC | {"options": {"rehearsal": {"decay": 0.5, "on_contradiction": "drop"}}},
+        noisy_cycle,
+    ),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (

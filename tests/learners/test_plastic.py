@@ -102,6 +102,9 @@ class Spy(Option):
     def answer(self, body: Any, x: Floats, out: Floats, learning: bool) -> None:
         self.said.append(f"answer {learning}")
 
+    def speak(self, body: Any, x: Floats, out: Floats) -> None:
+        self.said.append(f"speak {body.fresh}")
+
     def shape(self, body: Any) -> None:
         self.said.append("shape")
         body.pre[0, 0] = 0.0
@@ -132,14 +135,17 @@ def test_hooks_are_called_in_their_order_and_have_their_way(
     first = weights.copy()
     learner.learn_one(x, "a")
     masks = ["mask 0 5 6", "mask 1 6 4"]
-    assert said == ["before", *masks, "answer True", "shape", "settle", "after"]
+    step = ["shape", "settle"]
+    assert said == ["before", *masks, "answer True", "speak True", *step, "after"]
     assert (weights[0] == first[0]).all()
     assert (weights[1] != first[1]).any()
     assert (weights[:, 0] == first[:, 0]).all()
     said.clear()
     learner.predict(x)
     learner.new_task()
-    assert said == [*masks, "answer False", "new task"]
+    learner.body.update(np.ones(5), 0)
+    answered = [*masks, "answer False", "speak False", "new task"]
+    assert said == [*answered, *masks, "answer True", *step]
 
 
 @pytest.mark.parametrize(("threshold", "power"), [(1e-4, 2.0), (0.0, 2.0), (1e-3, 1.0)])
@@ -290,7 +296,7 @@ def test_a_state_that_cannot_have_come_about_is_refused(name: str, value: float)
 
 
 def test_held_bytes_are_at_most_what_was_promised() -> None:
-    each: list[dict[str, Any]] = [{}, {"classp": {}}]
+    each: list[dict[str, Any]] = [{}, {"classp": {}}, {"classp": {}, "rehearsal": {}}]
     for options in each:
         learner = PlasticNetwork(**SMALL, options=options)
         learner.learn_one({"a": 1.0}, "yes")
