@@ -42,6 +42,10 @@ class Classes:
         """Return the label that has a name among probabilities."""
         return self._labels[self._indices[name]]
 
+    def find(self, y: float | str) -> int:
+        """Return the class of a label, or -1 if it has none."""
+        return self._indices.get(class_name(y), -1)
+
     def check(self, y: float | str) -> None:
         """Raise `InvalidEvent` if `index` could not take this label."""
         if isinstance(y, str):

@@ -27,6 +27,7 @@ from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
+from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.plastic.network import PlasticNetwork
 from learners.reservoirs.event_reservoir import EventReservoir
@@ -36,6 +37,7 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "dragon_hatchling": DragonHatchling,
     "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,
     "coupled_ensemble": CoupledEnsemble,

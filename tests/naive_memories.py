@@ -144,3 +144,44 @@ class Patterns:
                 column[k] = value  # type: ignore[index]
         n = len(self.rows)
         self.use[k] = sum(self.use) / n if n > 1 else 1.0
+
+
+class Hatchling:
+    """Synapses from keys of each context to the symbol after it, one bank an order."""
+
+    def __init__(self, R: Floats, orders: tuple[int, ...], active: int, rate: float) -> None:
+        self.R, self.orders, self.active, self.rate = R, orders, active, rate
+        _, self.V, units = R.shape
+        self.S = [np.zeros((self.V, units)) for _ in orders]
+        self.weights = np.full(len(orders), 1.0 / len(orders))
+        self.recent: list[int] = []
+        self.seen: set[int] = set()
+
+    def key(self, order: int) -> Floats:
+        drive = np.zeros(self.R.shape[2])
+        for j, symbol in enumerate(self.recent[:order]):
+            drive += self.R[j, symbol]
+        return sparse_key(drive, self.active)
+
+    def banks(self) -> Floats:
+        """Return the probabilities by each bank; nothing is given to what has not come."""
+        found = []
+        for S, order in zip(self.S, self.orders, strict=True):
+            y = S @ self.key(order)
+            p = np.exp(8.0 * (y - y[list(self.seen)].max()))
+            p[[c for c in range(self.V) if c not in self.seen]] = 0.0
+            found.append(p / p.sum())
+        return np.array(found)
+
+    def learn(self, symbol: int) -> None:
+        if self.seen:
+            by_bank = np.maximum(self.banks()[:, symbol], 1e-3)
+            self.weights = self.weights * by_bank / float(self.weights @ by_bank)
+            self.weights = 0.999 * self.weights + 0.001 / len(self.orders)
+            for b, order in enumerate(self.orders):
+                key = self.key(order)
+                y = self.S[b] @ key
+                pace = self.rate * (1.0 - 0.8 * min(max(float(y.max()), 0.0), 1.0))
+                self.S[b] = self.S[b] + pace * np.outer(np.eye(self.V)[symbol] - y, key)
+        self.seen.add(symbol)
+        self.recent.insert(0, symbol)

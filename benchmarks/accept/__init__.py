@@ -9,6 +9,7 @@ SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "classp",
     "coupled_ensemble",
+    "dragon_hatchling",
     "equilibrium_propagation",
     "event_reservoir",
     "exponentiated_gradient",

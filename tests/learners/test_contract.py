@@ -35,6 +35,7 @@ from learners.indicators.silence import Silence
 from learners.indicators.structured_knowledge import StructuredKnowledge
 from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
+from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.rules import RULES
@@ -148,6 +149,8 @@ LEARNERS: list[Case] = [
     (SoftHebbian, {"units": 8, "standardize": False, "anti_hebbian": True}, noisy_cycle),
     (AssociativeMemory, {"keys": 32, "active": 4, "max_features": 2}, two_features),
     (AssociativeMemory, {"rule": "hebb", "code": "plain", "scaling": "center"}, two_numbers),
+    (DragonHatchling, {"units": 64, "active": 8}, noisy_cycle),
+    (DragonHatchling, {"feature": "w", "symbols": 5, "units": 32, "active": 4}, two_features),
     (HopfieldMemory, {"patterns": 20, "max_features": 2}, two_features),
     (HopfieldMemory, {"patterns": 8, "scaling": "center", "score": "energy"}, two_numbers),
 ]
