@@ -77,6 +77,22 @@ def accuracy(body: Body, images: Images) -> float:
     return float(np.mean(np.array(said) == images.y))
 
 
+def digits_learned(seed: int, hidden: tuple[int, ...] = (64,), **spec: Any) -> tuple[float, float]:
+    """Return accuracy before learning in the first of three passes, and that of a test."""
+    images, tested = digit_parts()
+    body = network(images, hidden=hidden, seed=seed, **spec)
+    first = learn(body, images, 3, seed)
+    return first, accuracy(body, tested)
+
+
+def mnist_learned(data: Path | None, seed: int, **spec: Any) -> float:
+    """Return the test accuracy after 5,000 images of 14 x 14 pixels, each learned once."""
+    images, tested = (pooled(part) for part in mnist_parts(data, seed, 5_000, 2_000))
+    body = network(images, hidden=(128,), seed=seed, **spec)
+    learn(body, images, 1, seed)
+    return accuracy(body, tested)
+
+
 @dataclass(frozen=True)
 class Continual:
     """Accuracy over tasks: of all at the end, of each just learned, and the mean that was lost."""

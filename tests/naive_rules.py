@@ -55,3 +55,91 @@ def contrast(sizes: Sequence[int], x: Floats, states: Floats) -> Floats:
     layers = np.split(states, ends[:-1])
     below = [x, *layers[:-1]]
     return net.flat([(np.outer(h, b), h) for h, b in zip(layers, below, strict=True)])
+
+
+def elu(z: Floats) -> Floats:
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def counter_current(
+    theta: Floats, backs: Sequence[Floats], sizes: Sequence[int], x: Floats, y: int
+) -> tuple[Floats, list[Floats]]:
+    """Return the gradients of both nets, unclipped; backs[unit below, unit above] by layer."""
+    said = net.outputs(net.layers(theta, sizes), False, x)
+    classes, target = sizes[-1], np.eye(sizes[-1])[y]
+    sent = [np.eye(classes)]
+    for back in reversed(backs):
+        sent.insert(0, elu(back @ sent[0]))
+    forward, feedback = [], []
+    for layer, (h, below) in enumerate(zip(said[1:], said[:-1], strict=True)):
+        if layer == len(backs):
+            error = h - target
+        else:
+            s = sent[layer]
+            off = 2 * (s.T @ h - target) / classes * 128 / len(h)
+            error = (s @ off) * np.where(h > 0, 1, h + 1)
+            ds = np.outer(h, off) * np.where(s > 0, 1, s + 1)
+            feedback.append(ds @ sent[layer + 1].T)
+        forward.append((np.outer(error, below), 0 * error))
+    return net.flat(forward), feedback
+
+
+def block(
+    inward: Floats, offsets: Floats, outward: Floats, x: Floats, given: Floats
+) -> tuple[Floats, Floats]:
+    """Return hidden outputs and probabilities of one block of the denoising rule."""
+    h = np.maximum(np.concatenate([x, given]) @ inward + offsets, 0)
+    return h, net.outputs([(outward[:-1].T, outward[-1])], True, h)[-1]
+
+
+def taught(
+    weights: tuple[Floats, Floats, Floats], x: Floats, given: Floats, y: int, rate: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return one block's weights after a gradient step."""
+    inward, offsets, outward = weights
+    h, said = block(inward, offsets, outward, x, given)
+    error = said - np.eye(len(said))[y]
+    back = (outward[:-1] @ error) * (h > 0)
+    return (
+        inward - rate * np.outer(np.concatenate([x, given]), back),
+        offsets - rate * back,
+        outward - rate * np.outer(np.append(h, 1), error),
+    )
+
+
+def pushed_loss(theta: Floats, sizes: Sequence[int], x: Floats, y: int, push: Floats) -> float:
+    """Return the nats of y with every unit's net input moved."""
+    pushes = np.split(push, np.cumsum(sizes[1:])[:-1])
+    said = x
+    parts = net.layers(theta, sizes)
+    for layer, ((w, b), by) in enumerate(zip(parts, pushes, strict=True)):
+        z = w @ said + b + by
+        said = np.maximum(z, 0) if layer < len(parts) - 1 else z
+    return float(np.log(np.exp(said).sum()) - said[y])
+
+
+def making_loss(theta: Floats, downward: Floats, sizes: Sequence[int], x: Floats, y: int) -> float:
+    """Return half the squared error of the input made from a class."""
+    biases = np.split(downward, np.cumsum(sizes[:-1])[:-1])
+    said = np.eye(sizes[-1])[y]
+    for layer, ((w, _), b) in reversed(
+        list(enumerate(zip(net.layers(theta, sizes), biases, strict=True)))
+    ):
+        said = w.T @ said + b
+        said = np.maximum(said, 0) if layer else said
+    return 0.5 * float(np.sum((said - x) ** 2))
+
+
+def pulsed(
+    pair: tuple[float, float], up: bool, levels: int, bend: float, one_way: bool
+) -> tuple[float, float]:
+    """Return both devices of one weight after a pulse."""
+    size = bend / (levels * (1 - np.exp(-bend))) if bend else 1 / levels
+    rising, falling = pair if up else pair[::-1]
+    rising = min(rising + size * np.exp(-bend * rising), 1.0)
+    if not one_way:
+        falling = max(falling - size * np.exp(-bend * (1 - falling)), 0.0)
+    elif rising > 0.9:
+        left = rising - falling
+        rising, falling = max(left, 0.0), max(-left, 0.0)
+    return (rising, falling) if up else (falling, rising)

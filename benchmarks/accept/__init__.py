@@ -7,13 +7,19 @@ statement that falls short is a row as well. To add a system, write its file and
 
 SYSTEMS: tuple[str, ...] = (
     "associative_memory",
+    "bidirectional",
     "classp",
+    "counter_current",
     "coupled_ensemble",
+    "curl_descent",
+    "discrete_conductance",
     "dragon_hatchling",
     "equilibrium_propagation",
     "event_reservoir",
     "exponentiated_gradient",
     "hopfield_memory",
+    "node_perturbation",
+    "noprop",
     "sgd",
     "soft_hebbian",
 )
