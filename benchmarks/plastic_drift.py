@@ -67,13 +67,16 @@ def meanings(kind: str, seed: int) -> list[NDArray[np.int64]]:
 def drifting(
     images: Images, seed: int, kind: str = "full", noise: float = 0.0, gradual: bool = False
 ) -> Events:
-    """Yield segments of 800 events; `gradual` mixes the last segment's meaning out over each."""
+    """Yield segments of 800 events; with `gradual`, between two of them 800 that lead over."""
     draw = np.random.default_rng((seed, 4))
     maps = meanings(kind, seed)
-    for segment in range(SEGMENTS):
+    if gradual:
+        maps = [each for each in maps[: SEGMENTS // 2 + 1] for _ in range(2)][1:]
+    for segment, meaning in enumerate(maps):
+        leads = gradual and segment % 2 == 1
         for step, i in enumerate(draw.integers(0, len(images), SEGMENT_EVENTS).tolist()):
-            late = not gradual or segment == 0 or draw.random() < (step + 1) / SEGMENT_EVENTS
-            y = int(maps[segment if late else segment - 1][images.y[i]])
+            early = leads and draw.random() >= (step + 1) / SEGMENT_EVENTS
+            y = int((maps[segment - 1] if early else meaning)[images.y[i]])
             yield images.x[i], _noisy(y, noise, draw)
 
 

@@ -17,9 +17,12 @@ SYSTEMS: tuple[str, ...] = (
     "equilibrium_propagation",
     "event_reservoir",
     "exponentiated_gradient",
+    "fast_slow",
     "hopfield_memory",
     "node_perturbation",
     "noprop",
+    "rehearsal",
+    "rehearsal_gate",
     "sgd",
     "soft_hebbian",
 )

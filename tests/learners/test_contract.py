@@ -123,6 +123,13 @@ LEARNERS: list[Case] = [
     (PlasticNetwork, PLASTIC | {"options": {"classp": {"on_shift": "relearn"}}}, two_numbers),
     *((PlasticNetwork, RULED | {"rule": name}, two_features) for name in RULES if name != "sgd"),
     (PlasticNetwork, PLASTIC | {"options": {"rehearsal": {"capacity": 9}}}, two_features),
+    (PlasticNetwork, PLASTIC | {"options": {"fast_slow": {}}}, two_features),
+    (
+        PlasticNetwork,
+        PLASTIC | {"options": {"rehearsal": {}, "fast_slow": {"form": "vote"}}},
+        noisy_cycle,
+    ),
+    (PlasticNetwork, PLASTIC | {"options": {"fast_slow": {"form": "copy"}}}, noisy_cycle),
     (
         PlasticNetwork,
         PLASTIC | {"options": {"rehearsal": {"decay": 0.5, "on_contradiction": "drop"}}},
