@@ -30,6 +30,7 @@ from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.plastic.network import PlasticNetwork
+from learners.plastic.stdp_detector import StdpDetector
 from learners.reservoirs.event_reservoir import EventReservoir
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -49,6 +50,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,
     "soft_hebbian": SoftHebbian,
+    "stdp_detector": StdpDetector,
 }
 
 INDICATORS: Mapping[str, type[Indicator]] = {

@@ -143,3 +143,30 @@ def pulsed(
         left = rising - falling
         rising, falling = max(left, 0.0), max(-left, 0.0)
     return (rising, falling) if up else (falling, rising)
+
+
+class Spiking:
+    """Units of which one fires at a time, spike by spike."""
+
+    def __init__(self, inward: Floats, offsets: Floats, leak: float, threshold: float) -> None:
+        self.inward, self.offsets = inward.copy(), offsets.copy()
+        self.leak, self.threshold = leak, threshold
+
+    def present(
+        self, spikes: Sequence[Floats], learning: bool, rate: float, rise: float, total: float
+    ) -> Floats:
+        """Return how often each unit fires while inputs spike as told."""
+        potential, trace = np.zeros(len(self.offsets)), np.zeros(len(self.inward))
+        counts = np.zeros(len(self.offsets))
+        for now in spikes:
+            potential, trace = self.leak * potential + now @ self.inward, self.leak * trace + now
+            above = potential - self.offsets
+            best = int(above.argmax())
+            if above[best] > self.threshold:
+                counts[best] += 1
+                potential[:] = 0
+                if learning:
+                    grown = np.minimum(self.inward[:, best] + rate * trace, 1.0)
+                    self.inward[:, best] = grown * total / grown.sum()
+                    self.offsets[best] += rise
+        return counts

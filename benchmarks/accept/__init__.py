@@ -25,4 +25,6 @@ SYSTEMS: tuple[str, ...] = (
     "rehearsal_gate",
     "sgd",
     "soft_hebbian",
+    "stdp_detector",
+    "symmetric_stdp",
 )

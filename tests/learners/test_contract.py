@@ -39,6 +39,7 @@ from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.rules import RULES
+from learners.plastic.stdp_detector import StdpDetector
 from learners.reservoirs.event_reservoir import EventReservoir
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
@@ -135,6 +136,8 @@ LEARNERS: list[Case] = [
         PLASTIC | {"options": {"rehearsal": {"decay": 0.5, "on_contradiction": "drop"}}},
         noisy_cycle,
     ),
+    (StdpDetector, {"inputs": 4, "patterns": 3}, two_features),
+    (StdpDetector, {"inputs": 3, "patterns": 4, "rate": 0.1, "overlap": 0.6}, two_numbers),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (

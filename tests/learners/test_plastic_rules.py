@@ -314,3 +314,38 @@ def test_pulses_move_devices_as_often_as_steps_ask_for(one_way: bool, bend: floa
     refuses(body, "discrete_conductance_plus", 0, 1.5)
     if bend == 0.0:
         refuses(body, "discrete_conductance_minus", 0, 0.52)
+
+
+def test_spiking_units_win_and_are_scaled_back() -> None:
+    params = {"steps": 20, "threshold": 0.2, "rise": 0.05, "class_rate": 0.5}
+    body = body_of("symmetric_stdp", 0.1, **params)
+    arrays = body.rule.arrays
+    fired = 0.0
+    for seed in range(30):
+        x, y = event(seed)
+        random = Random(int(body.rng[0]))
+        spikes = [
+            np.array([v > 0 and (random.next_u64() >> 11) * 2.0**-53 < 0.5 * v for v in x], float)
+            for _ in range(20)
+        ]
+        twin = naive.Spiking(arrays["inward"], arrays["offsets"], 0.95, 0.2)
+        counts = twin.present(spikes, False, 0.0, 0.0, 0.5)
+        drive = counts @ arrays["outward"]
+        ref = drive / drive.sum() if drive.sum() else np.full(3, 1 / 3)
+        np.testing.assert_allclose(body.look(x), ref, rtol=1e-10)
+        assert (twin.inward == arrays["inward"]).all()
+        outward = arrays["outward"].copy()
+        counts = twin.present(spikes, True, 0.1, 0.05, 0.5)
+        body.learn(x, y)
+        np.testing.assert_allclose(arrays["inward"], twin.inward, rtol=1e-10)
+        np.testing.assert_allclose(arrays["offsets"], twin.offsets, rtol=1e-10)
+        if counts.any():
+            grown = np.minimum(outward[:, y] + 0.5 * counts, 8.0)
+            outward[:, y] = grown * 4.8 / grown.sum()
+        np.testing.assert_allclose(arrays["outward"], outward, rtol=1e-10)
+        np.testing.assert_allclose(arrays["inward"].sum(axis=0), 0.5, atol=1e-9)
+        fired += counts.sum()
+    assert fired > 50
+    assert body.signals()["symmetric_stdp_sum_error"] < 1e-9
+    refuses(body, "symmetric_stdp_inward", 0, -0.1)
+    refuses(body, "symmetric_stdp_offsets", 0, np.nan)

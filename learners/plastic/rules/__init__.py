@@ -14,6 +14,7 @@ from learners.plastic.rules.exponentiated_gradient import ExponentiatedGradient
 from learners.plastic.rules.node_perturbation import NodePerturbation
 from learners.plastic.rules.noprop import Noprop
 from learners.plastic.rules.sgd import Sgd
+from learners.plastic.rules.symmetric_stdp import SymmetricStdp
 
 _ALL: tuple[type[Rule], ...] = (
     Sgd,
@@ -25,5 +26,6 @@ _ALL: tuple[type[Rule], ...] = (
     ExponentiatedGradient,
     NodePerturbation,
     Noprop,
+    SymmetricStdp,
 )
 RULES: Mapping[str, type[Rule]] = {each.name: each for each in _ALL}
