@@ -29,6 +29,7 @@ from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
+from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.stdp_detector import StdpDetector
 from learners.reservoirs.event_reservoir import EventReservoir
@@ -38,6 +39,7 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "multitasking_memory": MultitaskingMemory,
     "dragon_hatchling": DragonHatchling,
     "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,

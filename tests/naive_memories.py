@@ -185,3 +185,31 @@ class Hatchling:
                 self.S[b] = self.S[b] + pace * np.outer(np.eye(self.V)[symbol] - y, key)
         self.seen.add(symbol)
         self.recent.insert(0, symbol)
+
+
+class Amplitudes:
+    """Patterns (float64[N, K]), and a state that settles in them site by site."""
+
+    def __init__(self, A: Floats) -> None:
+        self.A = A
+        squares, fourth = (A**2).sum(0), (A**4).sum(0)
+        self.strength = np.sqrt(np.divide(fourth, squares, where=squares > 0, out=0 * squares))
+        good = self.strength > 0
+        self.mass = np.divide(squares, self.strength, where=good, out=np.full(len(good), np.inf))
+
+    def of(self, s: Floats) -> Floats:
+        return np.asarray(self.A.T @ s / self.mass)
+
+    def settle(self, s: Floats, fill: bool, most: int) -> tuple[Floats, int]:
+        s = s.copy()
+        for sweep in range(most):
+            before = s.copy()
+            for i in range(len(s)):
+                if s[i] or fill:
+                    without = s.copy()
+                    without[i] = 0.0
+                    field = float(self.A[i] @ self.of(without))
+                    s[i] = np.sign(field) if abs(field) > 1e-12 else s[i]
+            if np.array_equal(before, s):
+                return s, sweep + 1
+        return s, most

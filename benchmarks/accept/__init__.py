@@ -19,6 +19,7 @@ SYSTEMS: tuple[str, ...] = (
     "exponentiated_gradient",
     "fast_slow",
     "hopfield_memory",
+    "multitasking_memory",
     "node_perturbation",
     "noprop",
     "rehearsal",

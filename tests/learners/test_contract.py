@@ -37,6 +37,7 @@ from learners.indicators.value_range import ValueRange
 from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
+from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.rules import RULES
 from learners.plastic.stdp_detector import StdpDetector
@@ -159,6 +160,8 @@ LEARNERS: list[Case] = [
     (SoftHebbian, {"units": 8, "standardize": False, "anti_hebbian": True}, noisy_cycle),
     (AssociativeMemory, {"keys": 32, "active": 4, "max_features": 2}, two_features),
     (AssociativeMemory, {"rule": "hebb", "code": "plain", "scaling": "center"}, two_numbers),
+    (MultitaskingMemory, {"max_features": 2}, two_features),
+    (MultitaskingMemory, {"threshold": 0.1, "scaling": "center", "sweeps": 2}, two_numbers),
     (DragonHatchling, {"units": 64, "active": 8}, noisy_cycle),
     (DragonHatchling, {"feature": "w", "symbols": 5, "units": 32, "active": 4}, two_features),
     (HopfieldMemory, {"patterns": 20, "max_features": 2}, two_features),

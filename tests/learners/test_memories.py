@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from learners.base import Features, InvalidEvent, Learner, StateError
 from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.hopfield_memory import HopfieldMemory
+from learners.memories.multitasking_memory import MultitaskingMemory
 
 Case = tuple[type[Learner], dict[str, Any]]
 WILD = [math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, 0.5, -1.0, 1e99, 1e119, 1e308]
@@ -22,6 +23,8 @@ CASES: list[Case] = [
     (AssociativeMemory, SMALL | {"keys": 16, "active": 3}),
     (AssociativeMemory, SMALL | {"code": "plain", "scaling": "none"}),
     (AssociativeMemory, SMALL | {"code": "unit", "scaling": "center", "rule": "hebb"}),
+    (MultitaskingMemory, SMALL),
+    (MultitaskingMemory, SMALL | {"scaling": "none", "threshold": 0.5, "separator": ""}),
     (HopfieldMemory, SMALL | {"patterns": 6}),
     (HopfieldMemory, SMALL | {"patterns": 5, "scaling": "none", "iterations": 3, "repair": 0.0}),
     (HopfieldMemory, SMALL | {"patterns": 5, "scaling": "center", "write": "all", "merge_at": 0.5}),
@@ -139,6 +142,11 @@ def test_bad_events_change_nothing(case: Case) -> None:
         (AssociativeMemory, {"keys": 8, "active": 9}),
         (AssociativeMemory, {"scaling": "log"}),
         (AssociativeMemory, {"seed": -1}),
+        (MultitaskingMemory, {"threshold": -1.0}),
+        (MultitaskingMemory, {"sweeps": -1}),
+        (MultitaskingMemory, {"window": 0}),
+        (MultitaskingMemory, {"separator": "and so on"}),
+        (MultitaskingMemory, {"scaling": "log"}),
         (HopfieldMemory, {"patterns": 1}),
         (HopfieldMemory, {"beta": 0.0}),
         (HopfieldMemory, {"iterations": 0}),
