@@ -72,7 +72,7 @@ class Rehearsed:
         self.established: dict[int, int] = {}
         self.shares: dict[int, list[float]] = {}
         by_label = self.action == "drop"
-        self.pace = (0.1, 0.01, 20, 50, 0.35) if by_label else (0.03, 0.004, 100, 100, 0.3)
+        self.pace = (0.1, 0.01, 20, 50, 0.35) if by_label else (0.04, 0.004, 100, 100, 0.3)
 
     def event(self, x: Floats, y: int) -> None:
         """Gate, replay once, and sample the event into the store."""

@@ -22,6 +22,7 @@ SYSTEMS: tuple[str, ...] = (
     "multitasking_memory",
     "node_perturbation",
     "noprop",
+    "orthogonal_projection",
     "rehearsal",
     "rehearsal_gate",
     "sgd",

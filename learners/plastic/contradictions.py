@@ -42,7 +42,7 @@ class Pace(NamedTuple):
     gap: float
 
 
-WHOLE = Pace(0.03, 0.004, 100, 100, 0.30)
+WHOLE = Pace(0.04, 0.004, 100, 100, 0.30)
 BY_LABEL = Pace(0.1, 0.01, 20, 50, 0.35)
 
 

@@ -128,6 +128,11 @@ LEARNERS: list[Case] = [
     (PlasticNetwork, PLASTIC | {"options": {"fast_slow": {}}}, two_features),
     (
         PlasticNetwork,
+        PLASTIC | {"options": {"orthogonal_projection": {"directions": 2, "every": 9}}},
+        noisy_cycle,
+    ),
+    (
+        PlasticNetwork,
         PLASTIC | {"options": {"rehearsal": {}, "fast_slow": {"form": "vote"}}},
         noisy_cycle,
     ),
