@@ -103,6 +103,20 @@ class Inputs:
                 self.vector[i] = 1.0
         return self.vector
 
+    def places_of_numbers(self, x: Features) -> NDArray[np.int64]:
+        """Return the places of the numbers that an event has, without those that have none."""
+        of = self._places.of
+        found = (
+            of.get(name, -1)
+            for name, value in x.items()
+            if value is not None and not isinstance(value, str)
+        )
+        return np.array([place for place in found if place >= 0], np.int64)
+
+    def name(self, place: int) -> str:
+        """Return the name that has a place."""
+        return next(name for i, name in enumerate(self._places) if i == place)
+
     def named(self, x: Features, vector: NDArray[np.float64]) -> dict[str, float]:
         """Return the numbers that would have `vector` in the places of the numbers of an event."""
         found: dict[str, float] = {}

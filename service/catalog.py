@@ -32,7 +32,9 @@ from learners.memories.hopfield_memory import HopfieldMemory
 from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.stdp_detector import StdpDetector
+from learners.reservoirs.driven_recurrent import DrivenRecurrent
 from learners.reservoirs.event_reservoir import EventReservoir
+from learners.reservoirs.liquid_state import LiquidState
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -44,9 +46,11 @@ LEARNERS: Mapping[str, type[Learner]] = {
     "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,
     "coupled_ensemble": CoupledEnsemble,
+    "driven_recurrent": DrivenRecurrent,
     "event_reservoir": EventReservoir,
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
+    "liquid_state": LiquidState,
     "plastic_network": PlasticNetwork,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,

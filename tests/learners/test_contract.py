@@ -41,7 +41,9 @@ from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.rules import RULES
 from learners.plastic.stdp_detector import StdpDetector
+from learners.reservoirs.driven_recurrent import DrivenRecurrent
 from learners.reservoirs.event_reservoir import EventReservoir
+from learners.reservoirs.liquid_state import LiquidState
 from learners.river.adapter import RiverEstimator
 from learners.rolling_zscore import RollingZScore
 from learners.sequence_memory import SequenceMemory
@@ -114,6 +116,8 @@ LEARNERS: list[Case] = [
         {"learner": PLASTIC | {"kind": "plastic_network"}, "replicas": 2, "topology": "ring"},
         noisy_cycle,
     ),
+    (DrivenRecurrent, {"units": 12, "max_features": 2, "horizons": (1, 3)}, two_features),
+    (DrivenRecurrent, {"units": 9, "pinned": ("w",), "standardize": False}, two_numbers),
     (EventReservoir, {"symbols": 5, "cells": 16, "cues": 3}, noisy_cycle),
     (EventReservoir, {"symbols": 4, "cells": 8, "symbol": "place"}, two_features),
     (Homeostatic, SETTING_RATES, two_features),
@@ -144,6 +148,13 @@ LEARNERS: list[Case] = [
     ),
     (StdpDetector, {"inputs": 4, "patterns": 3}, two_features),
     (StdpDetector, {"inputs": 3, "patterns": 4, "rate": 0.1, "overlap": 0.6}, two_numbers),
+    (LiquidState, {"units": 12, "max_features": 3, "horizons": (1, 3)}, two_features),
+    (
+        LiquidState,
+        {"units": 8, "form": "spikes", "readout": "rls", "forecasts": "delta", "classes": 4},
+        two_numbers,
+    ),
+    (LiquidState, {"units": 9, "step_seconds": 600.0, "standardize": False}, noisy_cycle),
     (SequenceMemory, SMALL_MEMORY, noisy_cycle),
     (SequenceMemory, WITH_BOOST | {"eviction": "least_recently_used"}, noisy_cycle),
     (
