@@ -31,6 +31,7 @@ from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
+from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.stdp_detector import StdpDetector
 from learners.reservoirs.driven_recurrent import DrivenRecurrent
 from learners.reservoirs.event_reservoir import EventReservoir
@@ -52,6 +53,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
     "homeostatic": Homeostatic,
     "liquid_state": LiquidState,
     "plastic_network": PlasticNetwork,
+    "presynaptic_pool": PresynapticPool,
     "river": RiverEstimator,
     "rolling_zscore": RollingZScore,
     "sequence_memory": SequenceMemory,

@@ -25,6 +25,7 @@ SYSTEMS: tuple[str, ...] = (
     "node_perturbation",
     "noprop",
     "orthogonal_projection",
+    "presynaptic_pool",
     "rehearsal",
     "rehearsal_gate",
     "sgd",

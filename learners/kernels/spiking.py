@@ -83,3 +83,29 @@ def present(
                 inward[i, best] += rate * trace[i]
             scale_column(inward, best, total, most)
             offsets[best] += rise
+
+
+@lean_njit
+def move_pool(
+    weights: NDArray[np.float64],
+    spiked: NDArray[np.bool_],
+    rng: NDArray[np.uint64],
+    share: float,
+    amount: float,
+    most: float,
+) -> int:
+    """Add up to `amount`, at random, to weights of some inputs that spiked; return how many.
+
+    An input that spiked is one of them with probability `share`. Weights stop at `most` on either
+    side of zero.
+    """
+    moved = 0
+    for i in range(weights.shape[0]):
+        if not spiked[i]:
+            continue
+        chosen = np.float64(next_u64(rng) >> np.uint64(11)) * 2.0**-53 < share
+        by = np.float64(next_u64(rng) >> np.uint64(11)) * 2.0**-53 * amount
+        if chosen:
+            weights[i] = min(max(weights[i] + by, -most), most)
+            moved += 1
+    return moved

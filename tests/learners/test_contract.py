@@ -39,6 +39,7 @@ from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
+from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.rules import RULES
 from learners.plastic.stdp_detector import StdpDetector
 from learners.reservoirs.driven_recurrent import DrivenRecurrent
@@ -146,6 +147,8 @@ LEARNERS: list[Case] = [
         PLASTIC | {"options": {"rehearsal": {"decay": 0.5, "on_contradiction": "drop"}}},
         noisy_cycle,
     ),
+    (PresynapticPool, {"inputs": 4, "window": 1, "lookback": 3}, two_features),
+    (PresynapticPool, {"inputs": 3, "window": 0, "homeostasis": 0.1, "first": 0.4}, two_numbers),
     (StdpDetector, {"inputs": 4, "patterns": 3}, two_features),
     (StdpDetector, {"inputs": 3, "patterns": 4, "rate": 0.1, "overlap": 0.6}, two_numbers),
     (LiquidState, {"units": 12, "max_features": 3, "horizons": (1, 3)}, two_features),
