@@ -33,6 +33,7 @@ from learners.memories.multitasking_memory import MultitaskingMemory
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.stdp_detector import StdpDetector
+from learners.reservoirs.autonomous_recurrent import AutonomousRecurrent
 from learners.reservoirs.driven_recurrent import DrivenRecurrent
 from learners.reservoirs.event_reservoir import EventReservoir
 from learners.reservoirs.liquid_state import LiquidState
@@ -46,6 +47,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
     "dragon_hatchling": DragonHatchling,
     "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,
+    "autonomous_recurrent": AutonomousRecurrent,
     "coupled_ensemble": CoupledEnsemble,
     "driven_recurrent": DrivenRecurrent,
     "event_reservoir": EventReservoir,

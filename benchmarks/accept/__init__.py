@@ -7,6 +7,7 @@ statement that falls short is a row as well. To add a system, write its file and
 
 SYSTEMS: tuple[str, ...] = (
     "associative_memory",
+    "autonomous_recurrent",
     "bidirectional",
     "classp",
     "counter_current",

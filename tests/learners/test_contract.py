@@ -42,6 +42,7 @@ from learners.plastic.network import PlasticNetwork
 from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.rules import RULES
 from learners.plastic.stdp_detector import StdpDetector
+from learners.reservoirs.autonomous_recurrent import AutonomousRecurrent
 from learners.reservoirs.driven_recurrent import DrivenRecurrent
 from learners.reservoirs.event_reservoir import EventReservoir
 from learners.reservoirs.liquid_state import LiquidState
@@ -117,6 +118,8 @@ LEARNERS: list[Case] = [
         {"learner": PLASTIC | {"kind": "plastic_network"}, "replicas": 2, "topology": "ring"},
         noisy_cycle,
     ),
+    (AutonomousRecurrent, {"units": 6, "max_features": 3}, two_features),
+    (AutonomousRecurrent, {"units": 4, "standardize": False, "gated": False}, two_numbers),
     (DrivenRecurrent, {"units": 12, "max_features": 2, "horizons": (1, 3)}, two_features),
     (DrivenRecurrent, {"units": 9, "pinned": ("w",), "standardize": False}, two_numbers),
     (EventReservoir, {"symbols": 5, "cells": 16, "cues": 3}, noisy_cycle),
