@@ -30,6 +30,7 @@ from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.memories.multitasking_memory import MultitaskingMemory
+from learners.plastic.boolean_threshold import BooleanThreshold
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.stdp_detector import StdpDetector
@@ -43,6 +44,7 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
+    "boolean_threshold": BooleanThreshold,
     "multitasking_memory": MultitaskingMemory,
     "dragon_hatchling": DragonHatchling,
     "hopfield_memory": HopfieldMemory,

@@ -9,6 +9,7 @@ SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "autonomous_recurrent",
     "bidirectional",
+    "boolean_threshold",
     "classp",
     "counter_current",
     "coupled_ensemble",

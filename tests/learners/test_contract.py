@@ -38,6 +38,7 @@ from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.dragon_hatchling import DragonHatchling
 from learners.memories.hopfield_memory import HopfieldMemory
 from learners.memories.multitasking_memory import MultitaskingMemory
+from learners.plastic.boolean_threshold import BooleanThreshold
 from learners.plastic.network import PlasticNetwork
 from learners.plastic.presynaptic_pool import PresynapticPool
 from learners.plastic.rules import RULES
@@ -150,6 +151,7 @@ LEARNERS: list[Case] = [
         PLASTIC | {"options": {"rehearsal": {"decay": 0.5, "on_contradiction": "drop"}}},
         noisy_cycle,
     ),
+    (BooleanThreshold, {"inputs": 3, "window": 20, "rounds": 5}, two_features),
     (PresynapticPool, {"inputs": 4, "window": 1, "lookback": 3}, two_features),
     (PresynapticPool, {"inputs": 3, "window": 0, "homeostasis": 0.1, "first": 0.4}, two_numbers),
     (StdpDetector, {"inputs": 4, "patterns": 3}, two_features),
