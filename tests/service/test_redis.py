@@ -366,6 +366,25 @@ def test_an_owner_that_stood_still_did_not_die(server: valkey.Server) -> None:
     run(scenario())
 
 
+def test_an_owner_that_takes_again_what_it_lost_did_not_die(server: valkey.Server) -> None:
+    """Also if it had no time to say so."""
+
+    async def scenario() -> None:
+        async with (
+            opened(server.url, lease_seconds=0.3) as one,
+            opened(server.url, lease_seconds=0.3) as two,
+        ):
+            for owner in (one, two):
+                await taken(owner, 0)
+                await owner.mark(0, (5, 0))
+            with pytest.raises(Fenced):
+                await one.mark(0, (5, 0))
+            await taken(one, 0)
+            assert await one.mark(0, (5, 0)) == 1  # The other, which is gone.
+
+    run(scenario())
+
+
 # What a commit is compared with
 
 
