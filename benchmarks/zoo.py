@@ -47,6 +47,8 @@ def _try(data: Path | None, seeds: int, only: Sequence[str], page: Path | None) 
         trials = [stream.make(seed, False, data) for seed in range(1, seeds + 1)]
         runs, settings[stream.name] = all_runs.setdefault(stream.name, {}), {}
         for arm in ARMS.values():
+            if arm.sequences is not None and not trials[0].sequence:
+                continue
             console.print(f"{stream.name}: {arm.name}", style="dim")
             best = best_setting(arm, stream.make(0, True, data), 0)
             settings[stream.name][arm.name] = arm.settings[best]

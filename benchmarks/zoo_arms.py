@@ -5,6 +5,7 @@ All have the same number of settings to choose from, on the part of a stream tha
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from learners.base import Features, Learner, Prediction, Target
+from learners.plastic.rules import RULES
 from service import catalog
 
 Json = dict[str, Any]
@@ -24,18 +26,25 @@ _PARAMS: TypeAdapter[catalog.Params] = TypeAdapter(catalog.LearnerParams)
 
 @dataclass(frozen=True)
 class Arm:
-    """What is tried, by name: `spec(inputs, classes, setting)` is a learner's part of a spec."""
+    """What is tried, by name: `spec(inputs, classes, setting)` is a learner's part of a spec.
+
+    One that reads `sequences` gets symbols alone and no labels, and what counts is whether it says
+    which one comes: with the event itself (0), or with the one before (1).
+    """
 
     name: str
     spec: Callable[[int, int, Any], Json]
     settings: Sequence[Any] = (None,)
+    sequences: int | None = None
 
     def build(self, inputs: int, classes: int, setting: Any, seed: int) -> Learner:
         """Return the learner in one of the settings."""
         spec = self.spec(inputs, classes, setting)
         if spec["kind"] == "majority":
             return Majority()
-        return catalog.build_learner(_PARAMS.validate_python(spec | {"seed": seed}))
+        if "seed" in inspect.signature(catalog.LEARNERS[spec["kind"]]).parameters:
+            spec = spec | {"seed": seed}
+        return catalog.build_learner(_PARAMS.validate_python(spec))
 
 
 class Majority(Learner):
@@ -90,6 +99,30 @@ def _associative(inputs: int, classes: int, setting: Any) -> Json:
     return {"kind": "associative_memory", **size, "scaling": "center", **setting}
 
 
+def _hopfield(inputs: int, classes: int, patterns: int) -> Json:
+    size = {"max_features": inputs, "classes": classes, "patterns": patterns}
+    return {"kind": "hopfield_memory", **size, "scaling": "center"}
+
+
+def _dragon(inputs: int, classes: int, setting: Any) -> Json:
+    return {"kind": "dragon_hatchling", "symbols": classes + 1, **setting}
+
+
+def _reservoir(inputs: int, classes: int, setting: Any) -> Json:
+    return {"kind": "event_reservoir", "symbols": classes + 1, **setting}
+
+
+def _rule(name: str) -> Arm:
+    """A rule at half to four times its own rate."""
+    rates = [factor * RULES[name].rate for factor in (0.5, 1.0, 2.0, 4.0)]
+    return Arm(name, _plastic(rule=name), rates)
+
+
+def _option(name: str, options: Json) -> Arm:
+    """Plain gradient steps with options, at the rates that they have alone."""
+    return Arm(f"sgd + {name}", _plastic(options=options), RATES)
+
+
 def _ensemble(inputs: int, classes: int, rate: Any) -> Json:
     replica = _plastic()(inputs, classes, rate)
     return {"kind": "coupled_ensemble", "replicas": 8, "coupling": 0.01, "learner": replica}
@@ -112,12 +145,12 @@ ARMS: Mapping[str, Arm] = {
             ),
         ),
         Arm(SGD, _plastic(), RATES),
-        Arm("sgd + classp", _plastic(options={"classp": {}}), RATES),
-        Arm(
-            "sgd + classp, relearn",
-            _plastic(options={"classp": {"on_shift": "relearn"}}),
-            RATES,
-        ),
+        *(_rule(name) for name in RULES if name != SGD),
+        _option("classp", {"classp": {}}),
+        _option("classp, relearn", {"classp": {"on_shift": "relearn"}}),
+        _option("rehearsal", {"rehearsal": {}}),
+        _option("rehearsal, keep", {"rehearsal": {"on_contradiction": "keep"}}),
+        _option("classp + rehearsal", {"classp": {}, "rehearsal": {}}),
         Arm(
             "homeostatic",
             _homeostatic,
@@ -129,6 +162,23 @@ ARMS: Mapping[str, Arm] = {
             _associative,
             ({"rate": 0.1}, {"rate": 0.3}, {"rate": 1.0}, {"rule": "hebb", "rate": 0.3}),
         ),
+        Arm("hopfield_memory", _hopfield, (100, 200, 300, 500)),
         Arm("coupled_ensemble of sgd", _ensemble, RATES),
+        Arm(
+            "dragon_hatchling",
+            _dragon,
+            [{"orders": orders, "rate": r} for orders in ((2,), (1, 2, 4)) for r in (0.25, 0.5)],
+            sequences=0,
+        ),
+        Arm(
+            "event_reservoir",
+            _reservoir,
+            [
+                {"learning_rate": r, "longest_seconds": longest}
+                for r in (0.02, 0.1)
+                for longest in (10.0, 100.0)
+            ],
+            sequences=1,
+        ),
     )
 }

@@ -69,7 +69,20 @@ def _right(learner: Learner, events: Sequence[Event]) -> float:
 
 def attempt(arm: Arm, trial: Trial, setting: int, seed: int) -> Run:
     """Return a run in one of the settings."""
-    return run(arm.build(trial.inputs, trial.classes, arm.settings[setting], seed), trial)
+    learner = arm.build(trial.inputs, trial.classes, arm.settings[setting], seed)
+    if arm.sequences is None:
+        return run(learner, trial)
+    return _run_sequence(learner, [y for _, y in trial.events], arm.sequences)
+
+
+def _run_sequence(learner: Learner, symbols: Sequence[str], ahead: int) -> Run:
+    begun = time.thread_time()
+    said = [learner.step_one({"symbol": each}, t=float(i)).label for i, each in enumerate(symbols)]
+    spent = 1e6 * (time.thread_time() - begun) / len(symbols)
+    came = symbols[ahead:]
+    hits = [label == symbol for label, symbol in zip(said, came, strict=False)]
+    later = statistics.fmean(hits[int(len(hits) * (1 - LATER)) :])
+    return Run(statistics.fmean(hits), later, None, None, spent, learner.held_bytes())
 
 
 def best_setting(arm: Arm, trial: Trial, seed: int) -> int:

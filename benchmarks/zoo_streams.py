@@ -28,13 +28,17 @@ SEA_EVENTS, SEA_VARIANTS = 1_500, (0, 3, 1, 2)
 
 @dataclass(frozen=True)
 class Trial:
-    """Labeled events in order, where each phase ends, and held-out events of each phase."""
+    """Labeled events in order, where each phase ends, and held-out events of each phase.
+
+    Of a `sequence` the labels are what follows, so that symbols alone say all there is.
+    """
 
     inputs: int
     classes: int
     events: Sequence[Event]
     ends: Sequence[int] = ()
     tests: Sequence[Sequence[Event]] = field(default=())
+    sequence: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ def _sequence(seed: int, tuning: bool, data: Path | None) -> Trial:
         for a, b, c in _triples(seed, tuning)
         for pair in [(("before", a), ("last", b))]
     ]
-    return Trial(2 * SYMBOLS, SYMBOLS, events)
+    return Trial(2 * SYMBOLS, SYMBOLS, events, sequence=True)
 
 
 def _triples(seed: int, tuning: bool) -> Iterator[tuple[int, int, int]]:
