@@ -54,8 +54,9 @@ def _try(data: Path | None, seeds: int, only: Sequence[str], page: Path | None) 
             settings[stream.name][arm.name] = arm.settings[best]
             runs[arm.name] = [attempt(arm, trial, best, i + 1) for i, trial in enumerate(trials)]
         console.print(table(stream, figures(runs)))
-    if page is not None:
-        write_page(page, streams, all_runs, seeds)
+        if page is not None:  # A long run that is cut short leaves what it has.
+            done = [each for each in streams if each.name in all_runs]
+            write_page(page, done, all_runs, seeds)
     return {
         "benchmark": "zoo",
         "seeds": seeds,

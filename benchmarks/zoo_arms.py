@@ -104,6 +104,16 @@ def _hopfield(inputs: int, classes: int, patterns: int) -> Json:
     return {"kind": "hopfield_memory", **size, "scaling": "center"}
 
 
+def _multitasking(inputs: int, classes: int, threshold: float) -> Json:
+    size = {"max_features": inputs, "classes": classes}
+    return {"kind": "multitasking_memory", **size, "threshold": threshold}
+
+
+def _liquid(inputs: int, classes: int, rate: float) -> Json:
+    size = {"max_features": inputs, "classes": classes, "standardize": False}
+    return {"kind": "liquid_state", **size, "forecasts": "none", "rate": rate}
+
+
 def _dragon(inputs: int, classes: int, setting: Any) -> Json:
     return {"kind": "dragon_hatchling", "symbols": classes + 1, **setting}
 
@@ -151,6 +161,9 @@ ARMS: Mapping[str, Arm] = {
         _option("rehearsal", {"rehearsal": {}}),
         _option("rehearsal, keep", {"rehearsal": {"on_contradiction": "keep"}}),
         _option("classp + rehearsal", {"classp": {}, "rehearsal": {}}),
+        _option("fast_slow", {"fast_slow": {}}),
+        _option("fast_slow by votes", {"rehearsal": {}, "fast_slow": {"form": "vote"}}),
+        _option("orthogonal_projection", {"orthogonal_projection": {}}),
         Arm(
             "homeostatic",
             _homeostatic,
@@ -163,6 +176,8 @@ ARMS: Mapping[str, Arm] = {
             ({"rate": 0.1}, {"rate": 0.3}, {"rate": 1.0}, {"rule": "hebb", "rate": 0.3}),
         ),
         Arm("hopfield_memory", _hopfield, (100, 200, 300, 500)),
+        Arm("multitasking_memory", _multitasking, (0.25, 0.5, 0.674, 1.0)),
+        Arm("liquid_state", _liquid, (0.2, 0.5, 1.0, 1.5)),
         Arm("coupled_ensemble of sgd", _ensemble, RATES),
         Arm(
             "dragon_hatchling",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from benchmarks.zoo_arms import Arm
 from benchmarks.zoo_streams import Event, Trial
 from learners.base import Learner
+from learners.plastic.network import PlasticNetwork
 
 LATER = 0.25
 """The share of the events that the later accuracy is told of."""
@@ -42,6 +43,8 @@ def run(learner: Learner, trial: Trial) -> Run:
         hits += [learner.step_one(x, y).label == y for x, y in trial.events[begin:end]]
         spent += time.thread_time() - begun
         if i < len(trial.tests):
+            if isinstance(learner, PlasticNetwork):
+                learner.new_task()  # Options that ask for boundaries are told; no other is.
             just.append(_right(learner, trial.tests[i]))
     last = [_right(learner, events) for events in trial.tests]
     lost = [a - b for a, b in zip(just[:-1], last[:-1], strict=True)]

@@ -11,7 +11,7 @@ import pytest
 import benchmarks.accept as accept_package
 from benchmarks.accept import SYSTEMS
 from benchmarks.accept.rows import Row, at_least, at_most, near, never, not_run
-from benchmarks.zoo_arms import ARMS, MAJORITY, RIVER, SETTINGS, SGD
+from benchmarks.zoo_arms import ARMS, MAJORITY, RIVER, SETTINGS, SGD, Arm
 from benchmarks.zoo_report import clearly_better, clearly_worse
 from benchmarks.zoo_runs import Run, attempt
 from benchmarks.zoo_streams import STREAMS, Event, Stream, Trial
@@ -70,6 +70,12 @@ def test_every_arm_has_as_many_settings_to_choose_from() -> None:
     counts = {name: len(arm.settings) for name, arm in ARMS.items()}
     assert counts.pop(MAJORITY) == 1
     assert set(counts.values()) == {SETTINGS}
+
+
+@pytest.mark.parametrize("arm", ARMS.values(), ids=list(ARMS))
+def test_every_setting_of_an_arm_is_one_that_a_stream_may_have(arm: Arm) -> None:
+    for setting in arm.settings:
+        assert arm.build(4, 3, setting, seed=1).predict({"a": 1.0}).label is None
 
 
 @pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.needs is None])
