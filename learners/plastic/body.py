@@ -61,6 +61,8 @@ class Body:
         """The class that was most probable when an event's learning began."""
         self.fresh = False
         """Whether the update under way is of the event itself and not of one of the past."""
+        self.learning = False
+        """Whether what is looked at is to be learned."""
         self._found = np.zeros(2)
         self._out = self.acts[shape.hidden_units :]
         self._writer = next((each for each in options.values() if each.writes), None)
@@ -109,6 +111,7 @@ class Body:
 
     def look(self, x: Floats, learning: bool = False) -> Floats:
         """Return the probability of each class, as rule and options have it, as a view."""
+        self.learning = learning
         out = self.rule.predict(self, x)
         for option in self.options.values():
             option.answer(self, x, out, learning)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from learners.plastic.option import Option
 from learners.plastic.rule import FactorRule, Rule
 
-REFUSED: Mapping[tuple[str, str], str] = {}
+REFUSED: Mapping[tuple[str, str], str] = {
+    ("node_perturbation", "dynamic_pruning"): "which perturbs units that a mask has set to 0",
+}
 """Pairs (rule, option) or (option, option) that could be put together and make no sense."""
 
 

@@ -135,6 +135,8 @@ LEARNERS: list[Case] = [
     *((PlasticNetwork, RULED | {"rule": name}, two_features) for name in RULES if name != "sgd"),
     (PlasticNetwork, PLASTIC | {"options": {"rehearsal": {"capacity": 9}}}, two_features),
     (PlasticNetwork, PLASTIC | {"options": {"fast_slow": {}}}, two_features),
+    (PlasticNetwork, PLASTIC | {"options": {"dynamic_pruning": {"rank": 2}}}, two_features),
+    (PlasticNetwork, PLASTIC | {"options": {"group_sparsity": {"rewire_every": 9}}}, noisy_cycle),
     (
         PlasticNetwork,
         PLASTIC | {"options": {"orthogonal_projection": {"directions": 2, "every": 9}}},
