@@ -58,14 +58,14 @@ class TimeCells:
         self.events.append((t, symbol))
         for cue in self.recent:
             now = math.floor(self.point(t - begun[cue]))
-            upto = min(now + 6 if cue == symbol else now - 6, self.points - 1)
+            upto = self.points - 1 if cue == symbol else min(now - 6, self.points - 1)
             if upto >= self.done[cue]:
-                self._learn(cue, begun[cue], symbol, now, upto)
+                self._learn(cue, begun[cue], upto)
                 self.done[cue] = upto + 1
         self.recent = [symbol, *(cue for cue in self.recent if cue != symbol)][: self.cues]
         self.done[symbol] = 0
 
-    def _learn(self, cue: int, begun: float, symbol: int, now: int, upto: int) -> None:
+    def _learn(self, cue: int, begun: float, upto: int) -> None:
         change = np.zeros_like(self.R[cue])
         for point in range(self.done[cue], upto + 1):
             a = self.answers(point)
@@ -74,8 +74,6 @@ class TimeCells:
                 if t > begun:
                     T[s] = max(T[s], pulse(point - self.point(t - begun)))
             error = T - a @ self.R[cue]
-            if point > now:
-                error[np.arange(len(error)) != symbol] = 0.0
             change += self.rate / (0.1 + a @ a) * np.outer(a, np.clip(error, -2, 2))
         self.R[cue] += change
 

@@ -150,8 +150,9 @@ def expect(s: Cells, symbol: int, t: float, known: int, ahead: Ahead) -> float:
 def take(s: Cells, symbol: int, t: float, known: int, learn: bool) -> None:
     """Let a symbol come at a time that is not before the last, and learn what it settles.
 
-    A pulse is learned whole, so what is younger than that waits; a cue that comes again waits no
-    more. A symbol of -1 is not known, and only passes.
+    A pulse is learned whole, so what is younger than that waits. When a cue comes again, all that
+    is left of its time is learned: nothing came later than this. So what is expected adds up to a
+    probability. A symbol of -1 is not known, and only passes.
     """
     if symbol < 0:
         return
@@ -163,10 +164,10 @@ def take(s: Cells, symbol: int, t: float, known: int, learn: bool) -> None:
         if cue < 0:
             break
         now = math.floor(point_of(s, t - s.last[cue]))
-        upto = min(now + PULSE_REACH if cue == symbol else now - PULSE_REACH, G - 1)
+        upto = G - 1 if cue == symbol else min(now - PULSE_REACH, G - 1)
         if upto >= s.done[cue]:
             if learn:
-                _learn(s, cue, symbol, now, upto, known)
+                _learn(s, cue, upto, known)
             s.done[cue] = upto + 1
     _bring_to_front(s.recent, symbol)
     s.last[symbol], s.done[symbol] = t, 0
@@ -182,18 +183,15 @@ def _bring_to_front(recent: Places, symbol: int) -> None:
 
 
 @lean_njit
-def _learn(s: Cells, cue: int, symbol: int, now: int, upto: int, known: int) -> None:
-    """Move a cue's cells towards what came, at the points from `done` to `upto`.
-
-    Points after `now` are for `symbol` alone: what else comes is not known yet.
-    """
+def _learn(s: Cells, cue: int, upto: int, known: int) -> None:
+    """Move a cue's cells towards what came, at the points from `done` to `upto`."""
     first = s.done[cue]
     _write_pulses(s, s.last[cue], first, upto, known)
     for point in range(first, upto + 1):
         squares = answer(s, cue, point, known, s.z)
         rate = s.settings[RATE] / (EPSILON + squares)
         for c in range(known):
-            error = s.T[point, c] - s.z[c] if point <= now or c == symbol else 0.0
+            error = s.T[point, c] - s.z[c]
             s.T[point, c] = rate * min(max(error, -MOST_ERROR), MOST_ERROR)
     # All at once: step by step in the order of time, peaks would move towards what is later.
     for point in range(first, upto + 1):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from benchmarks.accept import event_reservoir as accept
 from learners.base import InvalidEvent, StateError
 from learners.reservoirs.event_reservoir import EventReservoir
+from service.schemas import Event, StreamSpec
+from service.stream import Stream
 from tests.naive_time_cells import TimeCells
 
 SMALL: dict[str, Any] = {
@@ -27,7 +29,7 @@ def event(symbol: str) -> dict[str, float | str | None]:
     return {"state": symbol}
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 10_000), cues=st.integers(1, 3), rate=st.sampled_from([0.02, 0.1]))
 def test_same_as_the_twin(seed: int, cues: int, rate: float) -> None:
     draw = np.random.default_rng(seed)
@@ -119,6 +121,32 @@ def test_the_alarm_follows_the_expected_delay() -> None:
     for i in range(60):
         learner.learn_one(event("tick"), None, 300.0 * i)
     alarm = learner.signals()["silence_alarm_after_seconds"]
+    assert 300.0 < alarm < 600.0
+
+
+def test_events_at_random_are_expected_as_probably_as_they_come() -> None:
+    """Of gaps without memory, one in 20 is longer than three times the mean."""
+    learner = EventReservoir()
+    draw, t, late, alarms = np.random.default_rng(8), 0.0, [], []
+    for i in range(1_200):
+        gap = float(draw.exponential(100.0))
+        alarm = learner.signals().get("silence_alarm_after_seconds")
+        if i > 400 and alarm is not None:
+            late.append(gap > alarm)
+            alarms.append(alarm)
+        t += gap
+        learner.learn_one(event("tick"), None, t)
+    assert len(late) > 300
+    assert np.mean(late) < 0.08
+    assert 200.0 < np.median(alarms) < 600.0
+
+
+def test_a_stream_says_from_when_on_its_silence_is_strange() -> None:
+    spec = StreamSpec.model_validate({"learner": {"kind": "event_reservoir"}, "indicators": []})
+    stream = Stream(spec)
+    for i in range(60):
+        stream.step(Event(x={"state": "tick"}), 300.0 * i)
+    alarm = stream.status()["signals"]["silence_alarm_after_seconds"]
     assert 300.0 < alarm < 600.0
 
 
