@@ -53,6 +53,7 @@ class Cells(NamedTuple):
     one: Floats  # [C] scratch: what one cue expects
     best: Floats  # [C] scratch: the most that a cue expects
     best_at: Floats  # [C] scratch: when
+    ages: Floats  # [G] in seconds, at each point
     bump: Floats  # [REACH + 1] the answer of a cell by distance
     held: Floats  # [C, C] scratch: what a cue expects at `held_g`
     held_g: Places  # [C] scratch
@@ -76,12 +77,6 @@ def point_of(s: Cells, age: float) -> float:
         return -float(FAR)
     point = math.log(age / s.settings[SHORTEST]) / s.settings[STEP]
     return min(max(point, -float(FAR)), float(FAR))  # type: ignore[no-any-return]
-
-
-@lean_njit
-def age_of(s: Cells, point: int) -> float:
-    """Return the age at a point, in seconds."""
-    return s.settings[SHORTEST] * math.exp(s.settings[STEP] * point)  # type: ignore[no-any-return]
 
 
 @lean_njit
@@ -117,8 +112,10 @@ def answer_settled(
     E = s.ring_t.shape[0]
     for back in range(min(s.counted[0], E)):
         i = (s.counted[0] - 1 - back) % E
+        if s.ring_t[i] <= begun:
+            break
         at = point_of(s, s.ring_t[i] - begun)
-        if s.ring_t[i] <= begun or point - at >= PULSE_REACH:
+        if point - at >= PULSE_REACH:
             break
         came, height = s.ring_s[i], pulse(point - at)
         answer(s, cue, round(at), known, one)
@@ -251,7 +248,7 @@ def look_ahead(s: Cells, symbol: int, t: float, known: int, ahead: Ahead) -> Non
         s.held_g[i] = FAR
     total = 0.0
     for point in range(ahead.passed.shape[0]):
-        age = age_of(s, point)
+        age = s.ages[point]
         for c in range(known):
             cue = ahead.cue[c]
             if cue < 0 or total >= 1.0:
@@ -270,12 +267,14 @@ def look_ahead(s: Cells, symbol: int, t: float, known: int, ahead: Ahead) -> Non
 def _offer(s: Cells, cue: int, symbol: int, t: float, known: int, ahead: Ahead) -> None:
     """Leave to a cue all symbols that it expects more clearly than those before it, younger all."""
     begun = t if cue == symbol else s.last[cue]
-    before = -2 * FAR
+    before, last = -2 * FAR, ahead.passed.shape[0] - 1 + REACH
     for c in range(known):
         s.best[c] = 0.0
     for point in range(ahead.passed.shape[0]):
-        age = age_of(s, point)
+        age = s.ages[point]
         own = point if cue == symbol else round(point_of(s, t - begun + age))
+        if own > last:
+            break
         if own == before:
             continue
         before = own

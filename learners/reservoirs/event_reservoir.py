@@ -123,6 +123,9 @@ class EventReservoir(Learner):
         step = math.log(longest_seconds / shortest_seconds) / (kernels.A_CELL * (cells - 1))
         self._cells.settings[:] = learning_rate, shortest_seconds, step
         self._cells.recent[:] = -1
+        self._cells.ages[:] = [
+            shortest_seconds * math.exp(step * i) for i in range(len(self._cells.T))
+        ]
         away = np.arange(kernels.REACH + 1) / kernels.CELL_DEVIATION
         self._cells.bump[:] = np.exp(-0.5 * away * away)
 
@@ -263,7 +266,7 @@ class EventReservoir(Learner):
         }
         late = int(np.searchsorted(ahead.passed, SURE))
         if late < len(ahead.passed):
-            age = kernels.age_of(self._cells, late + TWO_DEVIATIONS)
+            age = float(self._cells.ages[min(late + TWO_DEVIATIONS, len(ahead.passed) - 1)])
             signals["silence_alarm_after_seconds"] = max(age, LEAST_ALARM_SECONDS)
         return signals
 
@@ -335,6 +338,7 @@ def _layout(symbols: int, cells: int, cues: int) -> Layout:
         "ring_s": ((EVENTS_KEPT,), np.int64),
         "counted": ((1,), np.int64),
         "T": ((G, C), np.float64),
+        "ages": ((G,), np.float64),
         "bump": ((kernels.REACH + 1,), np.float64),
         "held": ((C, C), np.float64),
         "held_g": ((C,), np.int64),
