@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_t
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from learners.adaptive_threshold_features import AdaptiveThresholdFeatures
 from learners.base import Indicator, Learner, Stateful
 from learners.coupled_ensemble import CoupledEnsemble
 from learners.hebbian_adaptation import HebbianAdaptation
@@ -45,6 +46,7 @@ from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
     "boolean_threshold": BooleanThreshold,
+    "adaptive_threshold_features": AdaptiveThresholdFeatures,
     "multitasking_memory": MultitaskingMemory,
     "dragon_hatchling": DragonHatchling,
     "hopfield_memory": HopfieldMemory,

@@ -213,3 +213,27 @@ class Amplitudes:
             if np.array_equal(before, s):
                 return s, sweep + 1
         return s, most
+
+
+class Thresholds:
+    """Units of length 1, each with a threshold of its own (FEAST)."""
+
+    def __init__(self, W: Floats, rate: float, rise: float, fall: float, first: float) -> None:
+        self.W, self.rate, self.rise, self.fall = W.copy(), rate, rise, fall
+        self.thresholds = np.full(len(W), first)
+
+    def winner(self, x: Floats) -> int:
+        u = self.W @ (x / np.linalg.norm(x))
+        eligible = [k for k in range(len(u)) if u[k] >= self.thresholds[k]]
+        return max(eligible, key=lambda k: (u[k], -k), default=-1)
+
+    def learn(self, x: Floats) -> None:
+        if not x.any():
+            return
+        k = self.winner(x)
+        if k < 0:
+            self.thresholds = np.maximum(self.thresholds - self.fall, -1.0)
+            return
+        self.thresholds[k] = min(self.thresholds[k] + self.rise, 1.0)
+        moved = self.W[k] + self.rate * (x / np.linalg.norm(x) - self.W[k])
+        self.W[k] = moved / np.linalg.norm(moved)

@@ -6,6 +6,7 @@ statement that falls short is a row as well. To add a system, write its file and
 """
 
 SYSTEMS: tuple[str, ...] = (
+    "adaptive_threshold_features",
     "associative_memory",
     "autonomous_recurrent",
     "bidirectional",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from learners.adaptive_threshold_features import AdaptiveThresholdFeatures
 from learners.base import (
     Arrays,
     Features,
@@ -186,6 +187,8 @@ LEARNERS: list[Case] = [
     (SoftHebbian, {"units": 8, "standardize": False, "anti_hebbian": True}, noisy_cycle),
     (AssociativeMemory, {"keys": 32, "active": 4, "max_features": 2}, two_features),
     (AssociativeMemory, {"rule": "hebb", "code": "plain", "scaling": "center"}, two_numbers),
+    (AdaptiveThresholdFeatures, {"units": 6, "max_features": 2}, two_features),
+    (AdaptiveThresholdFeatures, {"units": 4, "lags": 3, "scaling": "center"}, two_numbers),
     (MultitaskingMemory, {"max_features": 2}, two_features),
     (MultitaskingMemory, {"threshold": 0.1, "scaling": "center", "sweeps": 2}, two_numbers),
     (DragonHatchling, {"units": 64, "active": 8}, noisy_cycle),

@@ -1,4 +1,4 @@
-"""What all memories have to bear: strangers' arrays, wild numbers, silly parameters."""
+"""What memories and features have to bear: hostile arrays, wild numbers, silly parameters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learners.adaptive_threshold_features import AdaptiveThresholdFeatures
 from learners.base import Features, InvalidEvent, Learner, StateError
 from learners.memories.associative_memory import AssociativeMemory
 from learners.memories.hopfield_memory import HopfieldMemory
@@ -23,6 +24,8 @@ CASES: list[Case] = [
     (AssociativeMemory, SMALL | {"keys": 16, "active": 3}),
     (AssociativeMemory, SMALL | {"code": "plain", "scaling": "none"}),
     (AssociativeMemory, SMALL | {"code": "unit", "scaling": "center", "rule": "hebb"}),
+    (AdaptiveThresholdFeatures, SMALL | {"units": 4}),
+    (AdaptiveThresholdFeatures, SMALL | {"units": 1, "lags": 3, "scaling": "none"}),
     (MultitaskingMemory, SMALL),
     (MultitaskingMemory, SMALL | {"scaling": "none", "threshold": 0.5, "separator": ""}),
     (HopfieldMemory, SMALL | {"patterns": 6}),
@@ -142,6 +145,14 @@ def test_bad_events_change_nothing(case: Case) -> None:
         (AssociativeMemory, {"keys": 8, "active": 9}),
         (AssociativeMemory, {"scaling": "log"}),
         (AssociativeMemory, {"seed": -1}),
+        (AdaptiveThresholdFeatures, {"units": 0}),
+        (AdaptiveThresholdFeatures, {"rate": 0.0}),
+        (AdaptiveThresholdFeatures, {"rise": 0.0}),
+        (AdaptiveThresholdFeatures, {"fall": 2.0}),
+        (AdaptiveThresholdFeatures, {"first_threshold": 2.0}),
+        (AdaptiveThresholdFeatures, {"lags": 0}),
+        (AdaptiveThresholdFeatures, {"readout_rate": 0.0}),
+        (AdaptiveThresholdFeatures, {"seed": -1}),
         (MultitaskingMemory, {"threshold": -1.0}),
         (MultitaskingMemory, {"sweeps": -1}),
         (MultitaskingMemory, {"window": 0}),
