@@ -22,12 +22,12 @@ from learners.parameters import (
     with_prefix,
     without_prefix,
 )
+from learners.reservoirs.bands import Bands
 from learners.reservoirs.readout import Readout
 
 Floats = NDArray[np.float64]
 
 CONNECTIONS = 0.1
-BAND = 1.645
 AVERAGED_OVER = 0.01
 LARGEST = 1e6
 LONGEST_NAME = 1_024
@@ -52,8 +52,8 @@ class DrivenRecurrent(Learner):
 
     It fails on noise, which has no dynamics to be learned; where patterns last for many more events
     than `1 / pace` times some tens; and in free run it may lose the phase or fall into another
-    pattern although each single step was right, the more so with `teacher`. Bands hold for one
-    event ahead; those for more are a guess.
+    pattern although each single step was right, the more so with `teacher`. Of the band of
+    forecasts see `Bands`.
 
     Parameters
     ----------
@@ -138,10 +138,7 @@ class DrivenRecurrent(Learner):
         self._draw()
         arrays = allocate(_layout(units, max_features))
         self._x, self._current, self._u = arrays["x"], arrays["current"], arrays["u"]
-        self._variance, self._gauges, self._target = (
-            arrays["variance"], arrays["gauges"], arrays["target"],
-        )  # fmt: skip
-        self._target[:] = -1
+        self._gauges, self._bands = arrays["gauges"], Bands(max_features, feature)
         self._x[:] = self._first
         self._r: Floats = np.zeros(units)
 
@@ -167,6 +164,7 @@ class DrivenRecurrent(Learner):
         return (
             network
             + layout_bytes(_layout(units, features))
+            + Bands.memory_bytes(features)
             + Readout.memory_bytes("rls", units, features + pinned)
             + 2 * Inputs.memory_bytes(features)
             + Inputs.memory_bytes(max(pinned, 1))
@@ -178,8 +176,9 @@ class DrivenRecurrent(Learner):
         The score is `None` before the second event, and without numbers to be said. Raises
         `InvalidEvent` for a number that is not finite.
         """
-        said, drives, _ = self._sorted_out(x)
+        said, drives, pins = self._sorted_out(x)
         f, u = self._said.read(said), self._drives.read(drives)
+        self._pins.read(pins)
         rows = self._said.places_of_numbers(said)
         state, current = self._x.copy(), self._current.copy()
         z = self._say(state, current)
@@ -213,9 +212,7 @@ class DrivenRecurrent(Learner):
         if learn:
             f, u, h = self._said.learn(said), self._drives.learn(drives), self._pins.learn(pins)
         rows = self._said.places_of_numbers(said)
-        if self._target[0] < 0:
-            wanted = self._said.places_of_numbers({self.feature: 0.0}) if self.feature else rows
-            self._target[0] = wanted[0] if len(wanted) else -1
+        self._bands.choose(self._said, rows)
         z = self._say(self._x, self._current)
         back = self._fed_back(z, f, rows)
         self._drive(z, back, u, self._current)
@@ -235,9 +232,7 @@ class DrivenRecurrent(Learner):
         errors[self.max_features + pins] = h[pins] - self._current[pins]
         np.clip(errors, -LARGEST, LARGEST, out=errors)
         if len(rows):
-            off = errors[rows] ** 2
-            self._variance[rows] += AVERAGED_OVER * (off - self._variance[rows])
-            self._average(ERROR, math.sqrt(float(off.mean())))
+            self._average(ERROR, self._bands.note(rows, errors))
         if len(pins):
             off = errors[self.max_features + pins] ** 2
             self._average(PINNED_ERROR, math.sqrt(float(off.mean())))
@@ -277,27 +272,16 @@ class DrivenRecurrent(Learner):
     def _run_on(
         self, state: Floats, current: Floats, u: Floats, horizons: Sequence[int]
     ) -> list[Forecast]:
-        place, rows = int(self._target[0]), []
-        if place < 0:
+        if not self._bands.known:
             return []
-        none = np.zeros(0, np.int64)
-        name, u = self._said.name(place), u.copy()
+        rows: list[Forecast] = []
+        none, u = np.zeros(0, np.int64), u.copy()
         for ahead in range(1, horizons[-1] + 1):
             z = self._say(state, current)
             self._drive(z, self._fed_back(z, z, none), u, current)
             if ahead in horizons:
-                spread = BAND * math.sqrt(self._variance[place] * ahead)
-                rows.append(Forecast(ahead, *self._band(name, place, float(z[place]), spread)))
+                rows.append(self._bands.forecast(self._said, ahead, z))
         return rows
-
-    def _band(
-        self, name: str, place: int, value: float, spread: float
-    ) -> tuple[float, float, float]:
-        vector, found = np.zeros(place + 1), []
-        for each in (value, value - spread, value + spread):
-            vector[place] = each
-            found.append(self._said.named({name: 0.0}, vector)[name])
-        return found[0], found[1], found[2]
 
     def _sorted_out(self, x: Features) -> tuple[Features, Features, Features]:
         """Return what is to be said, what drives, and what is pinned."""
@@ -346,27 +330,27 @@ class DrivenRecurrent(Learner):
         check_state_arrays(own, _layout(self.units, self.max_features))
         for name in ("x", "current", "u"):
             check_range(name, own[name], -(LARGEST**2), LARGEST**2)
-        check_range("variance", own["variance"], 0.0, LARGEST**2)
         check_range("gauges", own["gauges"], 0.0, 2.0**53)
         for prefix, part in self._parts():
             part.check_state(without_prefix(prefix, arrays))
         known = len(without_prefix("said_", arrays)["seen"])
-        check_range("target", own["target"], -1, known - 1)
+        check_range("bands_target", arrays["bands_target"], -1, known - 1)
         for prefix, part in self._parts():
             part.set_state(without_prefix(prefix, arrays))
         for name in _STATE:
             getattr(self, f"_{name}")[...] = own[name]
 
-    def _parts(self) -> list[tuple[str, Inputs | Readout]]:
+    def _parts(self) -> list[tuple[str, Inputs | Readout | Bands]]:
         return [
             ("said_", self._said),
             ("drives_", self._drives),
             ("pins_", self._pins),
             ("readout_", self._readout),
+            ("bands_", self._bands),
         ]
 
 
-_STATE = ("x", "current", "u", "variance", "gauges", "target")
+_STATE = ("x", "current", "u", "gauges")
 
 
 def _connections(units: int) -> int:
@@ -378,7 +362,5 @@ def _layout(units: int, features: int) -> Layout:
         "x": ((units,), np.float64),
         "current": ((units,), np.float64),
         "u": ((features,), np.float64),
-        "variance": ((features,), np.float64),
         "gauges": ((4,), np.float64),
-        "target": ((1,), np.int64),
     }

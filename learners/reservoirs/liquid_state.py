@@ -24,13 +24,12 @@ from learners.parameters import (
     with_prefix,
     without_prefix,
 )
+from learners.reservoirs.bands import Bands
 from learners.reservoirs.liquid import Liquid
 from learners.reservoirs.readout import Readout, Rule
 
 Form = Literal["rates", "spikes"]
 Forecasts = Literal["delta", "rls", "none"]
-BAND = 1.645
-"""Deviations to either side of a forecast that hold nine in ten errors, were they normal."""
 AVERAGED_OVER = 0.01
 LARGEST = 1e6
 NEVER = -1e300
@@ -53,8 +52,8 @@ class LiquidState(Learner):
 
     It fails where what matters came longer ago than the state remembers, which is fewer events than
     there are units; where single numbers tell as much (a plain regression then learns faster); and,
-    with spikes, on templates whose spikes move by more than a few milliseconds. The band of a
-    forecast is that of normal errors of late.
+    with spikes, on templates whose spikes move by more than a few milliseconds. Of forecasts see
+    `Bands`.
 
     Parameters
     ----------
@@ -163,14 +162,11 @@ class LiquidState(Learner):
             if forecasts == "none"
             else Readout(forecasts, width, max_features, rate, ridge, forgetting)
         )
-        arrays = allocate(_layout(width, max_features, remembered))
+        arrays = allocate(_layout(width, remembered))
         self._ring, self._ring_t = arrays["ring"], arrays["ring_t"]
-        self._variance, self._gauges, self._target = (
-            arrays["variance"], arrays["gauges"], arrays["target"],
-        )  # fmt: skip
+        self._gauges, self._bands = arrays["gauges"], Bands(max_features, feature)
         self._ring_t[:] = NEVER
         self._gauges[LAST_T] = NEVER
-        self._target[:] = -1
 
     @classmethod
     def variants(cls) -> Sequence[Mapping[str, Any]]:
@@ -184,9 +180,9 @@ class LiquidState(Learner):
         features, classes = params.get("max_features", 16), params.get("classes", 16)
         width = Liquid.width_of(form, units, features)
         forecasts = params.get("forecasts", "rls")
-        arrays = layout_bytes(_layout(width, features, params.get("remembered", 32)))
         return (
-            arrays
+            layout_bytes(_layout(width, params.get("remembered", 32)))
+            + Bands.memory_bytes(features)
             + Liquid.memory_bytes(form, units, params.get("density", 0.1), features)
             + Readout.memory_bytes(params.get("readout", "softmax"), width, classes)
             + (0 if forecasts == "none" else Readout.memory_bytes(forecasts, width, features))
@@ -265,18 +261,14 @@ class LiquidState(Learner):
         if self._next is None:
             return
         rows = self._inputs.places_of_numbers(x)
-        if self._target[0] < 0:
-            wanted = self._inputs.places_of_numbers({self.feature: 0.0}) if self.feature else rows
-            self._target[0] = wanted[0] if len(wanted) else -1
+        self._bands.choose(self._inputs, rows)
         if not self._events or not len(rows):
             return
         f, used = self._liquid.f, self._liquid.used(self._inputs.known)
         errors = np.zeros(self._inputs.known)
         errors[rows] = u[rows] - self._next.read(f, used, self._inputs.known)[rows]
         np.clip(errors, -LARGEST, LARGEST, out=errors)
-        off = errors[rows] ** 2
-        self._variance[rows] += AVERAGED_OVER * (off - self._variance[rows])
-        self._average(SCORE, math.sqrt(float(off.mean())))
+        self._average(SCORE, self._bands.note(rows, errors))
         self._next.teach(f, used, errors)
 
     def _teach(self, f: NDArray[np.float64], y: float | str) -> None:
@@ -315,17 +307,15 @@ class LiquidState(Learner):
     def _roll_out(
         self, body: NDArray[np.float64], f: NDArray[np.float64], horizons: Sequence[int]
     ) -> list[Forecast]:
-        place = int(self._target[0])
-        if self._next is None or place < 0 or not len(horizons):
+        if self._next is None or not self._bands.known or not len(horizons):
             return []
         known, rows = self._inputs.known, []
-        used, name = self._liquid.used(known), self._inputs.name(place)
+        used = self._liquid.used(known)
         said = self._next.read(f, used, known).copy()
         body = body.copy()
         for ahead in range(1, horizons[-1] + 1):
             if ahead in horizons:
-                spread = BAND * math.sqrt(self._variance[place] * ahead)
-                rows.append(Forecast(ahead, *self._band(name, place, float(said[place]), spread)))
+                rows.append(self._bands.forecast(self._inputs, ahead, said))
             if ahead < horizons[-1]:
                 u = np.zeros(self.max_features)
                 most = MOST_DEVIATIONS if self.standardize else LARGEST_INPUT
@@ -333,16 +323,6 @@ class LiquidState(Learner):
                 f = self._liquid.advance(body, u, known)
                 said = self._next.read(f, used, known).copy()
         return rows
-
-    def _band(
-        self, name: str, place: int, value: float, spread: float
-    ) -> tuple[float, float, float]:
-        vector = np.zeros(place + 1)
-        found = []
-        for each in (value, value - spread, value + spread):
-            vector[place] = each
-            found.append(self._inputs.named({name: 0.0}, vector)[name])
-        return found[0], found[1], found[2]
 
     def _steps(self, t: float | None) -> float:
         """Return how many steps of forgetting lie between the last event and a time."""
@@ -377,17 +357,15 @@ class LiquidState(Learner):
         """Replace the state, or raise `StateError` and leave it untouched."""
         prefixes = ("classes_", *(prefix for prefix, _ in self._checked_parts()))
         own = {name: a for name, a in arrays.items() if not name.startswith(prefixes)}
-        layout = _layout(self._liquid.width, self.max_features, self.remembered)
-        check_state_arrays(own, {name: layout[name] for name in _STATE})
+        check_state_arrays(own, _layout(self._liquid.width, self.remembered))
         check_range("ring", own["ring"], -LARGEST_INPUT, LARGEST_INPUT)
         check_range("ring_t", own["ring_t"], NEVER, -NEVER)
-        check_range("variance", own["variance"], 0.0, LARGEST * LARGEST)
         check_range("gauges", own["gauges"], NEVER, -NEVER)
         check_range("gauges", own["gauges"][EVENTS:], 0.0, 2.0**53)
         for prefix, part in self._checked_parts():
             part.check_state(without_prefix(prefix, arrays))
         known = len(without_prefix("inputs_", arrays)["seen"])
-        check_range("target", own["target"], -1, known - 1)
+        check_range("bands_target", arrays["bands_target"], -1, known - 1)
         require_state(known <= self.max_features, "inputs_names", f"got {known} names")
         self._classes.set_state(without_prefix("classes_", arrays))
         for prefix, part in self._checked_parts():
@@ -396,26 +374,25 @@ class LiquidState(Learner):
         for name in _STATE:
             getattr(self, f"_{name}")[...] = own[name]
 
-    def _checked_parts(self) -> list[tuple[str, Inputs | Liquid | Readout]]:
-        parts: list[tuple[str, Inputs | Liquid | Readout]] = [
+    def _checked_parts(self) -> list[tuple[str, Inputs | Liquid | Readout | Bands]]:
+        parts: list[tuple[str, Inputs | Liquid | Readout | Bands]] = [
             ("inputs_", self._inputs),
             ("liquid_", self._liquid),
             ("labels_", self._labels),
+            ("bands_", self._bands),
         ]
         return parts if self._next is None else [*parts, ("next_", self._next)]
 
-    def _parts(self) -> list[tuple[str, Inputs | Liquid | Readout | Classes]]:
+    def _parts(self) -> list[tuple[str, Inputs | Liquid | Readout | Bands | Classes]]:
         return [("classes_", self._classes), *self._checked_parts()]
 
 
-_STATE = ("ring", "ring_t", "variance", "gauges", "target")
+_STATE = ("ring", "ring_t", "gauges")
 
 
-def _layout(width: int, features: int, remembered: int) -> Layout:
+def _layout(width: int, remembered: int) -> Layout:
     return {
         "ring": ((remembered, width), np.float64),
         "ring_t": ((remembered,), np.float64),
-        "variance": ((features,), np.float64),
         "gauges": ((4,), np.float64),
-        "target": ((1,), np.int64),
     }

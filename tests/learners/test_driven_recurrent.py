@@ -94,9 +94,9 @@ def test_strange_state_is_refused() -> None:
     for name, value in (
         ("x", math.nan),
         ("current", math.inf),
-        ("variance", -1.0),
+        ("bands_variance", -1.0),
         ("gauges", -1.0),
-        ("target", 2),
+        ("bands_target", 2),
         ("readout_W", math.nan),
         ("said_moments", math.nan),
     ):

@@ -163,9 +163,9 @@ def test_strange_state_is_refused() -> None:
     good = learner.get_state()
     for name, value in (
         ("ring", math.nan),
-        ("variance", -1.0),
+        ("bands_variance", -1.0),
         ("gauges", math.nan),
-        ("target", 5),
+        ("bands_target", 5),
         ("liquid_body", math.inf),
         ("liquid_gauges", -1.0),
         ("next_P", math.nan),
