@@ -10,6 +10,7 @@ SYSTEMS: tuple[str, ...] = (
     "associative_memory",
     "autonomous_recurrent",
     "bidirectional",
+    "binary_variational",
     "boolean_threshold",
     "classp",
     "counter_current",

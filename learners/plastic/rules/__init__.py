@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from learners.plastic.rule import Rule
 from learners.plastic.rules.bidirectional import Bidirectional
+from learners.plastic.rules.binary_variational import BinaryVariational
 from learners.plastic.rules.counter_current import CounterCurrent
 from learners.plastic.rules.curl_descent import CurlDescent
 from learners.plastic.rules.discrete_conductance import DiscreteConductance
@@ -19,6 +20,7 @@ from learners.plastic.rules.symmetric_stdp import SymmetricStdp
 _ALL: tuple[type[Rule], ...] = (
     Sgd,
     Bidirectional,
+    BinaryVariational,
     CounterCurrent,
     CurlDescent,
     DiscreteConductance,
