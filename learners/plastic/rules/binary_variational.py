@@ -21,7 +21,8 @@ HIGHEST = 5.0
 STEEPEST = 10.0
 FIRST, SECOND = 0.9, 0.99
 MOST = 1e6
-EMA = 0.01
+EMA = 0.05
+COMPARE_EVERY = 10
 TINY = 1e-12
 FROZEN = 0.99
 SAMPLE = 1_024
@@ -91,11 +92,11 @@ class BinaryVariational(Rule):
         """Step the fields down the sampled loss; return the nats of the answer before."""
         said = body.look(x, learning=True)
         loss = -math.log(max(float(said[y]), 1e-300))
-        if body.fresh:
+        if int(self.arrays["steps"][0]) % COMPARE_EVERY == 0:
             for gauge, signs in enumerate((False, True)):
                 right = float(self._answer(body, x, signs).argmax() == y)
                 self.arrays["gauges"][gauge] += EMA * (right - self.arrays["gauges"][gauge])
-        self._step(body, self._gradients(body, x, y))
+        self._step(body, *self._gradients(body, x, y))
         return loss
 
     def signals(self, body: Body) -> Mapping[str, float]:
@@ -137,8 +138,8 @@ class BinaryVariational(Rule):
                 active = np.maximum(active, 0.0)
         return _softmax(active)
 
-    def _gradients(self, body: Body, x: Floats, y: int) -> list[Floats]:
-        """Return the loss's derivative by each layer's fields, for one sample of net inputs."""
+    def _gradients(self, body: Body, x: Floats, y: int) -> tuple[list[Floats], list[Floats]]:
+        """Return the loss's derivative by fields for one sample of net inputs, and 1 - mu^2."""
         draw = np.random.default_rng(int(next_u64(body.rng)))
         beta, active = self.beta, x
         passed: list[tuple[Floats, Floats, Floats, Floats]] = []
@@ -162,16 +163,16 @@ class BinaryVariational(Rule):
             found.append(by_mean * (beta * free))
             error = (mean @ error) / math.sqrt(n) + below * (free @ pulled) / n
             error[below <= 0.0] = 0.0
-        return found[::-1]
+        return found[::-1], [free for _, _, free, _ in passed]
 
-    def _step(self, body: Body, gradients: list[Floats]) -> None:
+    def _step(self, body: Body, gradients: list[Floats], frees: list[Floats]) -> None:
         beta = self.beta
         self.arrays["steps"] += 1
         t = int(self.arrays["steps"][0])
-        for layer, gradient in enumerate(gradients):
+        for layer, (gradient, free) in enumerate(zip(gradients, frees, strict=True)):
             field, first, second, last = (self.arrays[f"{kind}_{layer}"] for kind in KINDS)
             if self.drag:
-                gradient += (self.drag * beta * beta) * (1.0 - np.tanh(beta * field) ** 2) * last
+                gradient += (self.drag * beta * beta) * free * last
             np.clip(gradient, -1e3, 1e3, out=gradient)
             first += (1.0 - FIRST) * (gradient - first)
             second += (1.0 - SECOND) * (gradient * gradient - second)
