@@ -74,9 +74,11 @@ class Twin(NamedTuple):
 
 
 @cache
-def twin(seed: int, pinned: int, units: int = 200, training: int = 10_000) -> Twin:
+def twin(
+    seed: int, pinned: int, units: int = 200, training: int = 10_000, tested: int = 4_000
+) -> Twin:
     """Learn a teacher's output, and the currents of its first units, if any are pinned."""
-    u, currents, rates, output = _teacher(seed, units, training + 4_000)
+    u, currents, rates, output = _teacher(seed, units, training + tested)
     names = tuple(f"h{i}" for i in range(pinned))
     learner = DrivenRecurrent(
         units=units,
@@ -90,7 +92,7 @@ def twin(seed: int, pinned: int, units: int = 200, training: int = 10_000) -> Tw
         seed=1_000 + seed,
     )
     said, states = [], []
-    for i in range(training + 4_000):
+    for i in range(training + tested):
         drive = dict(zip(("sin", "cos"), u[i].tolist(), strict=True))
         if i < training:
             pins = dict(zip(names, currents[i, :pinned].tolist(), strict=True))

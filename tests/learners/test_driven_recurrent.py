@@ -20,7 +20,7 @@ def test_it_runs_on_by_itself() -> None:
 
 
 def test_pinned_units_are_like_those_observed() -> None:
-    pinned, free = (accept.twin(1, n, units=60, training=4_000) for n in (5, 0))
+    pinned, free = (accept.twin(1, n, units=60, training=3_000, tested=600) for n in (5, 0))
     assert pinned.likeness > 0.99
     assert free.likeness < 0.8
     assert pinned.error < 0.01
