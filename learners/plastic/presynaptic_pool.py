@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,11 @@ class PresynapticPool(Learner):
         self.synapses[:] = np.random.default_rng(seed).uniform(0.0, 2.0 * first, inputs)
         self.wanted[:] = UNKNOWN
         self.rng[0] = seed
+
+    @classmethod
+    def variants(cls) -> Sequence[Mapping[str, Any]]:
+        """Return parameters with which a single wanted spike is missed, and corrected at once."""
+        return ({}, {"window": 0, "first": 0.0})
 
     @classmethod
     def memory_bytes(cls, **params: Any) -> int:
