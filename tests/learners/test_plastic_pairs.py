@@ -86,7 +86,9 @@ def test_the_page_says_what_each_rule_leaves_to_options() -> None:
         for line in page.read_text("utf-8").splitlines()
         if line.startswith("| `")
     ]
-    said = {row[1].strip("`"): row[-2] for row in rows if row[1].strip("`") in RULES}
+    said = {
+        row[1].strip("`"): row[4] for row in rows if row[1].strip("`") in RULES and len(row) == 6
+    }
     for name, rule in RULES.items():
         parts = ["factors"] if issubclass(rule, FactorRule) else []
         parts += ["layers"] if rule.predict is Rule.predict else []
