@@ -20,7 +20,7 @@ def named(row: Any) -> Features:
     return {f"f{i}": float(value) for i, value in enumerate(row)}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 1_000),
     lags=st.sampled_from([1, 3]),

@@ -33,7 +33,7 @@ def test_the_largest_are_kept(values: list[float], most: int) -> None:
     assert places[:kept].tolist() == naive.keep_largest(array, most)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 1_000),
     rule=st.sampled_from(["delta", "hebb"]),

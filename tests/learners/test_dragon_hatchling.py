@@ -18,7 +18,7 @@ from tests import naive_memories as naive
 SMALL: dict[str, Any] = {"symbols": 6, "orders": (1, 3), "units": 32, "active": 5}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 1_000), rate=st.sampled_from([0.3, 1.0]))
 def test_same_as_the_twin(seed: int, rate: float) -> None:
     draw = np.random.default_rng(seed)
@@ -138,7 +138,7 @@ def test_bad_symbols_change_nothing(value: Any) -> None:
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_arrays_from_a_stranger(data: st.DataObject) -> None:
     learner = DragonHatchling(**SMALL)

@@ -21,7 +21,7 @@ def named(row: Any) -> Features:
     return {f"f{i}": float(value) for i, value in enumerate(row)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 1_000),
     iterations=st.sampled_from([1, 3]),

@@ -20,7 +20,7 @@ def named(row: Any) -> Features:
     return {f"s{i}": float(value) for i, value in enumerate(row)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 1_000), fill=st.booleans(), most=st.sampled_from([0, 1, 8]))
 def test_same_as_the_twin(seed: int, fill: bool, most: int) -> None:
     draw = np.random.default_rng(seed)
