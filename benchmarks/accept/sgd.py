@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.accept.rows import Row, near, not_run
+from benchmarks.accept.rows import Row, at_most, near, not_run
 from benchmarks.images import has
 from benchmarks.plastic_streams import (
     accuracy,
@@ -14,6 +16,7 @@ from benchmarks.plastic_streams import (
     drift,
     learn,
     mnist_learned,
+    mnist_parts,
     network,
     permuted_mnist,
     split_digits,
@@ -51,6 +54,11 @@ def accept(seeds: int, data: Path | None) -> Iterator[Row]:
         return
     once = [mnist_learned(data, seed, rate=0.05) for seed in every]
     yield near("MNIST 14 x 14, 128 hidden, 5000 events once, rate .05: test", 0.895, 0.02, once)
+    yield at_most(
+        "MNIST, 784-128-10: median microseconds to learn an event",
+        150.0,
+        [_microseconds(data, seed) for seed in every],
+    )
     found = []
     for seed in every:
         tasks = permuted_mnist(data, seed)
@@ -62,3 +70,14 @@ def accept(seeds: int, data: Path | None) -> Iterator[Row]:
     )
     yield near("the same: accuracy of a task just learned", 0.865, 0.02, [f.learned for f in found])
     yield near("the same: forgotten", 0.058, 0.02, [f.forgotten for f in found])
+
+
+def _microseconds(data: Path | None, seed: int) -> float:
+    images, _ = mnist_parts(data, seed, 1_000, 1)
+    body = network(images, hidden=(128,), seed=seed)
+    taken = []
+    for x, y in zip(images.x, images.y.tolist(), strict=True):
+        begun = time.perf_counter()
+        body.learn(x, y)
+        taken.append(time.perf_counter() - begun)
+    return 1e6 * statistics.median(taken)
