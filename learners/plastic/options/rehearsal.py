@@ -56,6 +56,7 @@ class Rehearsal(Option):
 
     Stored events are raw data, in memory and in snapshots. It fails in wide inputs of mostly noise,
     where neighbors mean nothing, and a change within the first hundred counted events is missed.
+    Inputs that change as a whole look to it like labels that do: there "keep" is right.
 
     References
     ----------
