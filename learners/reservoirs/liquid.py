@@ -87,6 +87,11 @@ class Liquid:
         self.after: Floats = np.zeros_like(self.body)
         self._f_after: Floats = np.zeros_like(self.f)
 
+    @property
+    def arrays(self) -> tuple[object, ...]:
+        """All arrays it holds."""
+        return tuple(vars(self).values())
+
     @staticmethod
     def width_of(form: str, units: int, inputs: int) -> int:
         """Return how many features there are at most."""

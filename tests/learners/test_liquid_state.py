@@ -119,6 +119,14 @@ def test_gaps_between_events_count_if_told_to() -> None:
     assert np.abs(states[0] - states[1]).max() > 0.01
 
 
+@pytest.mark.parametrize("form", ["rates", "spikes"])
+def test_what_it_holds_is_counted(form: Any) -> None:
+    learner = LiquidState(units=50, form=form, forecasts="none")
+    learner.learn_one({"v": 1.0})
+    held = learner.held_bytes()
+    assert 8 * 50 * 30 < held <= LiquidState.memory_bytes(units=50, form=form, forecasts="none")
+
+
 def test_the_network_comes_from_the_seed_alone() -> None:
     one, other = LiquidState(units=15, seed=1), LiquidState(units=15, seed=2)
     one.learn_one({"v": 1.0, "w": 2.0})
