@@ -45,6 +45,9 @@ class Inputs:
         self._last_names: tuple[str, ...] = ()
         self._last_known = 0
         self._last_row = np.zeros(0, np.int64)
+        self._last_complete = True
+        self.complete = False
+        """Whether the event read last had numbers alone, and a place for each of them."""
 
     @staticmethod
     def memory_bytes(width: int) -> int:
@@ -62,7 +65,9 @@ class Inputs:
         Raises `InvalidEvent` for a number that is not finite.
         """
         numbers, words = _sorted_out(x)
-        return self._write(_finite(numbers), self._row(tuple(numbers)), words)
+        row = self._row(tuple(numbers))
+        self.complete = not words and self._last_complete
+        return self._write(_finite(numbers), row, words)
 
     def learn(self, x: Features) -> NDArray[np.float64]:
         """Give new names a place, take numbers into the moments, then `read`; raises as it does."""
@@ -85,6 +90,7 @@ class Inputs:
             self._last_names, self._last_known = names, self.known
             of = self._places.of
             self._last_row = np.array([of.get(name, -1) for name in names], np.int64)
+            self._last_complete = bool(self._last_row.min(initial=0) >= 0)
         return self._last_row
 
     def _write(
@@ -154,7 +160,7 @@ class Inputs:
         """Replace the state, or raise `StateError` and leave it untouched."""
         self.check_state(arrays)
         self._places.restore(arrays["names"])
-        self._last_names, self._last_row = (), np.zeros(0, np.int64)
+        self._last_names, self._last_row, self._last_complete = (), np.zeros(0, np.int64), True
         self._moments[:] = 0.0
         self._seen[:] = 0
         self._moments[: self.known] = arrays["moments"]

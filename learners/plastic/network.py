@@ -119,6 +119,16 @@ class PlasticNetwork(Learner):
             vector = self._bring(self._inputs.learn(x))
             self.body.learn(vector, self._classes.index(y))
 
+    def step_one(self, x: Features, y: Target = None, t: float | None = None) -> Prediction:
+        """Predict, then learn; what is there to learn by is often what was read to predict."""
+        prediction = self.predict(x, t)
+        if y is None or prediction.label is None or self.standardize or not self._inputs.complete:
+            self.learn_one(x, y, t)
+        else:
+            self._classes.check(y)
+            self.body.learn(self._inputs.vector, self._classes.index(y))
+        return prediction
+
     def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
         """Learn from a label that came after its event, as if both came now."""
         self.learn_one(x, y, t)
