@@ -133,7 +133,7 @@ LEARNERS: list[Case] = [
     (HebbianAdaptation, ADAPTING | {"conditions": 1, "inputs_alike": True}, two_numbers),
     (PlasticNetwork, PLASTIC, two_features),
     (PlasticNetwork, PLASTIC | {"standardize": False, "inputs": 1}, two_numbers),
-    (PlasticNetwork, PLASTIC | {"standardize": False, "rule": "noprop"}, two_numbers),
+    (PlasticNetwork, PLASTIC | {"standardize": False, "options": {"rehearsal": {}}}, two_numbers),
     (PlasticNetwork, PLASTIC | {"options": {"classp": {"on_shift": "relearn"}}}, two_numbers),
     *((PlasticNetwork, RULED | {"rule": name}, two_features) for name in RULES if name != "sgd"),
     (PlasticNetwork, PLASTIC | {"options": {"rehearsal": {"capacity": 9}}}, two_features),
