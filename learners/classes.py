@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from learners.base import Arrays, InvalidEvent, StateError, Target, class_name
 from learners.parameters import check_state_arrays, list_in, require, require_state, text_array
 
 LONGEST_LABEL = 1_024
+_LARGEST = 1.7976931348623157e308
 
 
 class Classes:
@@ -52,7 +52,7 @@ class Classes:
             if len(y) > LONGEST_LABEL:
                 want = f"{LONGEST_LABEL} or fewer"
                 raise InvalidEvent(f"y: got a label of {len(y)} characters, expected {want}")
-        elif not math.isfinite(y):
+        elif not -_LARGEST <= y <= _LARGEST:  # An integer may be beyond what a float holds.
             raise InvalidEvent(f"y: got {y!r}, expected a finite number or a string")
         if class_name(y) not in self._indices and len(self._labels) >= self.most:
             raise InvalidEvent(f"y: got {y!r} beside {self.most} labels, expected no more of them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
@@ -44,6 +43,9 @@ REPLICATED: Mapping[str, type[Learner]] = {
 
 Topology = Literal["all", "ring", "star"]
 MOST_NAMES, NAME_BYTES, MOST_LABELS = 65_536, 1 << 20, 4_096
+MOST_SPREAD = 1e200
+LEAST = 1e-6
+"""With a coupling of less, replicas are as good as alone."""
 RATE = 0.01
 """Of the running means that the signals are."""
 CHANCES = (0.36788, 0.73576, 0.91970, 0.98101, 0.99634, 0.99941)
@@ -99,8 +101,9 @@ class CoupledEnsemble(Learner):
         require(0 <= seed < 2**63, "seed", seed, "0..2**63-1")
         eigenvalues = np.linalg.eigvalsh(laplacian(topology, replicas))[1:]
         most = 1.0 / float(eigenvalues[-1])
-        want = f"0..{most:.6g} for {replicas} replicas and {topology!r}"
-        require(0.0 <= coupling <= most * (1 + 1e-12), "coupling", coupling, want)
+        want = f"0, or {LEAST:g} to {most:.6g} for {replicas} replicas and {topology!r}"
+        within = coupling == 0.0 or LEAST <= coupling <= most * (1 + 1e-12)
+        require(within, "coupling", coupling, want)
         self.learner, self.replicas, self.coupling = learner, replicas, coupling
         self.topology, self.seed = topology, seed
         self._cls, self._params = _chosen(learner)
@@ -140,7 +143,7 @@ class CoupledEnsemble(Learner):
         for member, n in zip(self._members, times, strict=True):
             for _ in range(n):
                 member.learn_one(x, y, t)
-        self._couple(x, y)
+        self._couple(x, y, by_all=all(times))
 
     def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
         """Learn from a label that came after its event, each replica as often as it is to."""
@@ -150,7 +153,7 @@ class CoupledEnsemble(Learner):
         for member, n in zip(self._members, times, strict=True):
             for _ in range(n):
                 member.learn_label(x, y, t)
-        self._couple(x, y)
+        self._couple(x, y, by_all=all(times))
 
     def follow_one(self, x: Features, t: float | None = None) -> None:
         """Move all replicas on."""
@@ -191,8 +194,8 @@ class CoupledEnsemble(Learner):
         """Replace the state, or raise `StateError` and leave it untouched."""
         own = {name: arrays[name] for name in _OWN if name in arrays}
         check_state_arrays(own, _OWN)
-        check_range("events", own["events"], 0, 2**62)
-        check_range("means", own["means"], 0.0, math.inf)
+        check_range("events", own["events"], 0, 2**53)
+        check_range("means", own["means"], 0.0, MOST_SPREAD)
         self._names.check_rows(own)
         labels, fresh = Classes(MOST_LABELS), self._build()
         labels.set_state({"labels": own["labels"]})
@@ -231,21 +234,26 @@ class CoupledEnsemble(Learner):
         """Return how often each replica is to learn an event: all of them what is new.
 
         Names and labels have their places in the order in which they come, and replicas whose
-        places differ could not be averaged.
+        places differ could not be averaged. Raises `InvalidEvent` for a label that is none.
         """
+        if y is not None:
+            self._labels.check(y)
         new = y is not None and class_name(y) not in self._labels
-        new = new or any(_name(name, value) not in self._names.of for name, value in x.items())
+        new = new or any(name not in self._names.of for name in _names(x))
         at = int(self._events[0]) * self.replicas
         chances = [int(hash32(at + i, self.seed)) / 2**32 for i in range(self.replicas)]
         return [max(int(new), sum(u > chance for chance in CHANCES)) for u in chances]
 
-    def _couple(self, x: Features, y: Target) -> None:
-        """Count the event in, and mix the replicas' weights."""
+    def _couple(self, x: Features, y: Target, by_all: bool) -> None:
+        """Count the event in, and mix the replicas' weights.
+
+        Names are known once all replicas have learned from them, which takes a label.
+        """
         self._events += 1
-        for name, value in x.items():
-            self._names.take(_name(name, value))
-        if y is not None and len(self._labels) < MOST_LABELS:
+        if y is not None:
             self._labels.index(y)
+            for name in _names(x) if by_all else ():
+                self._names.take(name)
         self._fill(self._weights)
         total = sum(each.size for each in self._weights)
         steps = spread = 0.0
@@ -256,7 +264,7 @@ class CoupledEnsemble(Learner):
         for before, parts in zip(self._before, self._parts(self._members), strict=True):
             for row, part in zip(before, parts, strict=True):
                 part[:] = row
-        for i, value in enumerate((steps, spread)):
+        for i, value in enumerate((min(steps, MOST_SPREAD), min(spread, MOST_SPREAD))):
             self._means[i] += max(RATE, 1.0 / int(self._events[0])) * (value - self._means[i])
 
     def _mean(self, said: Sequence[Prediction]) -> Prediction:
@@ -312,8 +320,13 @@ def _check_alike(members: Sequence[Learner]) -> None:
         raise StateError("replicas: got other names or labels, expected those of the first")
 
 
-def _name(name: str, value: float | str | None) -> str:
-    return f"{name}={value}" if isinstance(value, str) else name
+def _names(x: Features) -> list[str]:
+    """Return the names under which an event's features have their places."""
+    return [
+        f"{name}={value}" if isinstance(value, str) else name
+        for name, value in x.items()
+        if value is not None
+    ]
 
 
 def _mean_of(said: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:

@@ -142,8 +142,10 @@ class PlasticNetwork(Learner):
         return self.body.signals()
 
     def weights(self) -> Sequence[Floats]:
-        """Return the weights, unless the rule keeps what it makes them from."""
-        return (self.body.theta,) if isinstance(self.body.rule, FactorRule) else ()
+        """Return the weights, unless rule or options keep something that goes with them."""
+        rule, options = self.body.rule, self.body.options.values()
+        alone = isinstance(rule, FactorRule) and not rule.arrays
+        return (self.body.theta,) if alone and not any(o.goes_with_weights for o in options) else ()
 
     def get_state(self) -> Arrays:
         """Return weights, gauges, arrays of rule and options, names and labels."""

@@ -34,6 +34,8 @@ class Option(Part):
     """Whether it writes the step; one option at most can."""
     masks: ClassVar[bool] = False
     """Whether it has a `mask`; layers are then worked out one by one."""
+    goes_with_weights: ClassVar[bool] = False
+    """Whether it learns something that fits these very weights, so that none can be averaged."""
     announces_shifts: bool = False
     """Whether, with its parameters, it calls `body.shift` when labels have changed meaning."""
     needs: ClassVar[tuple[str, ...]] = ()

@@ -161,12 +161,57 @@ def test_replicas_that_do_not_belong_together_are_refused() -> None:
     assert same(ensemble.get_state(), state)
 
 
+def test_what_no_replica_could_learn_stays_new() -> None:
+    """Names without a number or a label give no place, whatever an ensemble has heard of."""
+    ensemble = CoupledEnsemble(REPLICA | {"inputs": 8, "standardize": False}, replicas=6)
+    ensemble.learn_one({"c": 1.0, "a": None, "b": None}, "u")
+    for name in ("a", "b", "d", "e", "f", "g"):
+        ensemble.learn_one({name: 1.0}, None)
+        ensemble.learn_label({name: 1.0}, "u")
+    states = [member.get_state() for member in ensemble._members]
+    assert all(np.array_equal(s["inputs_names"], states[0]["inputs_names"]) for s in states)
+    CoupledEnsemble(REPLICA | {"inputs": 8, "standardize": False}, replicas=6).set_state(
+        ensemble.get_state()
+    )
+
+
+@pytest.mark.parametrize("label", [float("nan"), float("inf"), 10**400])
+def test_a_label_that_is_none_is_refused(label: float) -> None:
+    ensemble = CoupledEnsemble(REPLICA, replicas=2)
+    for x, y in events(9):
+        ensemble.learn_one(x, y)
+    before = ensemble.get_state()
+    with pytest.raises(InvalidEvent, match="finite"):
+        ensemble.learn_one({"a": 1.0}, label)
+    assert same(ensemble.get_state(), before)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"events": np.array([2**62])}, {"means": np.array([np.inf, 0.0])}], ids=["n", "means"]
+)
+def test_a_state_that_would_not_last_is_refused(bad: dict[str, Any]) -> None:
+    ensemble = CoupledEnsemble(REPLICA, replicas=2)
+    with pytest.raises(StateError, match=next(iter(bad))):
+        ensemble.set_state(ensemble.get_state() | bad)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"rule": "noprop"}, {"options": {"group_sparsity": {}}}, {"options": {"fast_slow": {}}}],
+    ids=str,
+)
+def test_weights_that_something_else_goes_with_are_not_averaged(params: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="by changing its weights alone"):
+        CoupledEnsemble({"kind": "plastic_network", "hidden": (8,), **params})
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"coupling": 0.3, "topology": "ring"}, "expected 0..0.25 for 8 replicas and 'ring'"),
-        ({"coupling": 1.5}, "expected 0..1 for"),
-        ({"coupling": 0.2, "topology": "star"}, "0..0.125"),
+        ({"coupling": 0.3, "topology": "ring"}, "to 0.25 for 8 replicas and 'ring'"),
+        ({"coupling": 1.5}, "to 1 for"),
+        ({"coupling": 0.2, "topology": "star"}, "to 0.125"),
+        ({"coupling": 1e-18}, "1e-06 to 1 for"),
         ({"replicas": 1}, "2..64"),
         ({"topology": "tree"}, "all | ring | star"),
         ({"learner": {"kind": "river"}}, "homeostatic"),

@@ -41,6 +41,7 @@ class DynamicPruning(Option):
     name: ClassVar[str] = "dynamic_pruning"
     needs_layers = True
     masks = True
+    goes_with_weights = True
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class FastSlow(Option):
 
     name: ClassVar[str] = "fast_slow"
     needs_layers = True
+    goes_with_weights = True
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class GroupSparsity(Option):
 
     name: ClassVar[str] = "group_sparsity"
     needs_factors = True
+    goes_with_weights = True
 
     def __init__(
         self,

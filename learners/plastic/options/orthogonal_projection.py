@@ -44,6 +44,7 @@ class OrthogonalProjection(Option):
 
     name: ClassVar[str] = "orthogonal_projection"
     needs_factors = True
+    goes_with_weights = True
 
     def __init__(
         self, directions: int = 100, more: int = 25, tasks: int = 10, every: int = 0
