@@ -1,4 +1,4 @@
-"""Every learner, rule and option: what their sources promise, and what came of it here."""
+"""What learners, rules and options are worth on streams, and what their sources promise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(
     only: Sequence[str] = (),
     page: Path | None = None,
 ) -> Json:
-    """Try every learner, rule and option on every stream, or, to `accept`, each one's statements.
+    """Try the arms of the zoo on every stream, or, to `accept`, the statements of every system.
 
     `only` names systems to accept, or else streams; `quick` is one seed on what needs no data.
     """

@@ -1,6 +1,8 @@
 """What is tried on every stream: baselines, learners, rules and options, each in four settings.
 
 All have the same number of settings to choose from, on the part of a stream that is for choosing.
+Not tried are the options that save work or memory rather than tell more, features without a
+read-out of their own rank, and detectors; `--accept` has what is said of those.
 """
 
 from __future__ import annotations

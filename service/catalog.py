@@ -45,19 +45,19 @@ from learners.sequence_memory import SequenceMemory
 from learners.soft_hebbian import SoftHebbian
 
 LEARNERS: Mapping[str, type[Learner]] = {
-    "boolean_threshold": BooleanThreshold,
     "adaptive_threshold_features": AdaptiveThresholdFeatures,
-    "multitasking_memory": MultitaskingMemory,
-    "dragon_hatchling": DragonHatchling,
-    "hopfield_memory": HopfieldMemory,
     "associative_memory": AssociativeMemory,
     "autonomous_recurrent": AutonomousRecurrent,
+    "boolean_threshold": BooleanThreshold,
     "coupled_ensemble": CoupledEnsemble,
+    "dragon_hatchling": DragonHatchling,
     "driven_recurrent": DrivenRecurrent,
     "event_reservoir": EventReservoir,
     "hebbian_adaptation": HebbianAdaptation,
     "homeostatic": Homeostatic,
+    "hopfield_memory": HopfieldMemory,
     "liquid_state": LiquidState,
+    "multitasking_memory": MultitaskingMemory,
     "plastic_network": PlasticNetwork,
     "presynaptic_pool": PresynapticPool,
     "river": RiverEstimator,

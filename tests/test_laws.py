@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from collections import defaultdict
 from graphlib import TopologicalSorter
@@ -116,3 +118,13 @@ def test_a_state_schema_rises_with_the_format_alone() -> None:
     unlike_one = {kind: schema for kind, schema in schemas.items() if schema != 1}
     assert (FORMAT, unlike_one) == (3, {"sequence_memory": 3})
     assert schemas.keys() >= RAISED
+
+
+def test_digests_do_not_depend_on_how_many_processors_there_are() -> None:
+    code = "import service, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True).stdout
+        for env in (free, free | {"OPENBLAS_NUM_THREADS": "4"})
+    ]
+    assert said == ["1\n", "4\n"]
