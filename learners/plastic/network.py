@@ -101,16 +101,20 @@ class PlasticNetwork(Learner):
         return own + Inputs.memory_bytes(inputs) + Classes.memory_bytes(classes)
 
     def predict(self, x: Features, t: float | None = None) -> Prediction:
-        """Return label, probabilities and score, or nothing before there was a label.
+        """Return label, probabilities and score among the labels known, or nothing before one.
 
         Raises `InvalidEvent` for a number that is not finite.
         """
         vector = self._inputs.read(x)
-        if not len(self._classes):
+        known = len(self._classes)
+        if not known:
             return Prediction()
-        out = self.body.look(self._bring(vector)).tolist()
-        label, proba = self._classes.answer(out)
-        return Prediction(score=1.0 - max(out), label=label, proba=proba)
+        out = self.body.look(self._bring(vector))[:known].tolist()
+        total = sum(out)
+        # A class that no label has named cannot be answered, so it is given no share.
+        shares = [share / total for share in out] if total > 0.0 else [1.0 / known] * known
+        label, proba = self._classes.answer(shares)
+        return Prediction(score=1.0 - max(shares), label=label, proba=proba)
 
     def learn_one(self, x: Features, y: Target = None, t: float | None = None) -> None:
         """Learn from a labeled event; raises `InvalidEvent` before anything changed."""

@@ -9,6 +9,8 @@ from learners.plastic.rule import FactorRule, Rule
 
 REFUSED: Mapping[tuple[str, str], str] = {
     ("node_perturbation", "dynamic_pruning"): "which perturbs units that a mask has set to 0",
+    ("node_perturbation", "fast_slow"): "which measures losses without the fast memory",
+    ("counter_current", "fast_slow"): "whose hidden layers learn nothing of the fast memory",
 }
 """Pairs (rule, option) or (option, option) that could be put together and make no sense."""
 

@@ -188,6 +188,39 @@ def test_every_part_is_declared_and_listed_by_its_name() -> None:
     assert {name for pair in REFUSED for name in pair} <= RULES.keys() | OPTIONS.keys()
 
 
+@pytest.mark.parametrize("rule", ["node_perturbation", "counter_current"])
+def test_a_fast_memory_is_refused_where_the_rule_does_not_see_it(rule: str) -> None:
+    with pytest.raises(ValueError, match=f"fast_slow.*{rule}.*fast memory"):
+        PlasticNetwork(**SMALL, rule=rule, options={"fast_slow": {}})
+
+
+def test_shares_are_of_known_labels_alone() -> None:
+    learner = PlasticNetwork(inputs=5, classes=10)
+    x = dict(zip("abcde", (1.0, -2.0, 0.5, 0.0, 3.0), strict=True))
+    learner.learn_one(x, "u")
+    assert learner.predict(x).proba == {"u": 1.0}
+    assert learner.predict(x).score == 0.0
+    said = learner.step_one(x, "v")
+    assert said.proba == {"u": 1.0}
+    raw = learner.body.look(learner._bring(learner._inputs.read(x)))[:2]
+    said = learner.predict(x)
+    assert said.proba is not None
+    assert said.score is not None
+    u, v = said.proba["u"], said.proba["v"]
+    assert u + v == pytest.approx(1.0)
+    assert u / v == pytest.approx(raw[0] / raw[1])
+    assert said.score == 1.0 - max(u, v)
+
+
+def test_known_labels_are_equally_likely_where_none_has_a_share() -> None:
+    learner = PlasticNetwork(**SMALL)
+    x = dict.fromkeys("abcde", 1.0)
+    for y in "uv":
+        learner.learn_one(x, y)
+    learner.body.theta[-1] = 1e6
+    assert learner.predict(x).proba == {"u": 0.5, "v": 0.5}
+
+
 def test_every_part_is_documented() -> None:
     page = Path(__file__).parents[2] / "docs" / "plastic_network.md"
     rows = [row.split("|") for row in page.read_text("utf-8").splitlines() if row.startswith("| `")]
