@@ -63,6 +63,8 @@ class Rehearsed:
     stored: list[tuple[Floats, int, int]] = field(default_factory=list)
     seen: int = 0
     now: int = 0
+    asked: int = 0
+    usual: float = 0.0
     fired: list[int] = field(default_factory=list)
     replayed: list[int] = field(default_factory=list)
 
@@ -93,6 +95,11 @@ class Rehearsed:
     def _gate(self, x: Floats, y: int) -> None:
         fast, slow, warm_up, rest, gap = self.pace
         near = min(self.stored, key=lambda each: float(((each[0] - x) ** 2).sum()))
+        distance, self.asked = float(((near[0] - x) ** 2).sum()), self.asked + 1
+        close = self.asked < 100 or distance <= 1.5 * self.usual
+        self.usual += max(1 / self.asked, 0.005 if close else 0.0005) * (distance - self.usual)
+        if not close and self.action != "drop":
+            return
         if y not in self.established or near[2] < self.established[y]:
             return
         row = near[1] if self.action == "drop" else 0

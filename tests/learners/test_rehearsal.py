@@ -68,7 +68,7 @@ def test_store_and_gate_do_as_their_slow_twin(
         body.learn(x, y)
         ref.event(x, y)
     assert len(ref.fired) >= fired
-    assert option.arrays["tally"].tolist() == [len(ref.stored), ref.seen, len(ref.fired)]
+    assert option.arrays["tally"].tolist() == [len(ref.stored), ref.seen, len(ref.fired), ref.asked]
     assert option.arrays["y"][: option.held].tolist() == [y for _, y, _ in ref.stored]
     assert option.arrays["at"][: option.held].tolist() == [at for _, _, at in ref.stored]
     assert replayed == ref.replayed
@@ -106,12 +106,21 @@ def test_a_flush_announces_a_shift_and_a_drop_keeps_other_labels() -> None:
     for x, y in exchanged(320, 300):
         body.learn(x, y)
     before = np.bincount(option.labels(), minlength=4)
-    while body.signals()["rehearsal_meaning_drift"] == 0.0:
-        x, y = CENTERS[1] + 0.01, 0
-        body.learn(x, y)
+    draw = np.random.default_rng(9)
+    for _ in range(200):
+        body.learn(CENTERS[1] + draw.normal(size=6) * 0.5, 0)
+        if body.signals()["rehearsal_meaning_drift"]:
+            break
     after = np.bincount(option.labels(), minlength=4)
     assert (after[1], body.counts[2]) == (0, 0)
     assert (after[[2, 3]] >= before[[2, 3]] - 2).all()
+
+
+def test_inputs_that_change_as_a_whole_are_no_contradiction() -> None:
+    body, _ = network(capacity=60)
+    for i, (x, y) in enumerate(exchanged(1_200, 10_000)):
+        body.learn(x if i < 600 else -x[::-1], (y + 1) % 4 if i >= 600 else y)
+    assert body.signals()["rehearsal_meaning_drift"] == 0.0
 
 
 def test_what_is_stored_is_a_fair_sample_of_all_events() -> None:
@@ -197,6 +206,7 @@ def test_wrong_parameters_are_refused(params: dict[str, Any], said: str) -> None
         ("gauges", 0, -1.0),
         ("gauges", 2, 0.1),
         ("gauges", 3, 2.0),
+        ("gauges", 4, -1.0),
         ("shares", (0, 0), 1.5),
         ("counts", (0, 0), -1),
         ("established", 0, -1),

@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 ACTIONS = (FLUSH, DROP, ALERT, KEEP)
 UNIFORM, CYCLE, HARD = "uniform", "cycle", "hard"
 PRIORITIES = (UNIFORM, CYCLE, HARD)
-HELD, SEEN, DRIFTS = range(3)
-REPLAYED, NEW, POOL, TURN = range(4)
+HELD, SEEN, DRIFTS, ASKED = range(4)
+REPLAYED, NEW, POOL, TURN, NEAR = range(5)
 SHARE = 0.01
+WARM_UP = 100
+FAR = 1.5
+"""A neighbor so many times as far as usual, squared, contradicts nothing: inputs have changed."""
+NEAR_SHARE, FAR_SHARE = 0.005, 0.0005
+FARTHEST = 1e12
 LEAST_HELD = 20
 """With fewer stored events there is no telling who is a neighbor of whom."""
 LEAST_POOL, POOL_STEP, POOL_EVERY = 0.25, 0.7, 200
@@ -56,7 +61,7 @@ class Rehearsal(Option):
 
     Stored events are raw data, in memory and in snapshots. It fails in wide inputs of mostly noise,
     where neighbors mean nothing, and a change within the first hundred counted events is missed.
-    Inputs that change as a whole look to it like labels that do: there "keep" is right.
+    Inputs that change little by little may look to it like labels that do.
 
     References
     ----------
@@ -98,8 +103,8 @@ class Rehearsal(Option):
             "y": ((self.capacity,), np.int64),
             "at": ((self.capacity,), np.int64),
             "loss": ((self.capacity,), np.float64),
-            "tally": ((3,), np.int64),
-            "gauges": ((4,), np.float64),
+            "tally": ((4,), np.int64),
+            "gauges": ((5,), np.float64),
             **gate_layout(shape),
         }
 
@@ -114,7 +119,7 @@ class Rehearsal(Option):
 
     def begin(self, body: Body, draw: np.random.Generator) -> None:
         """Draw from all at first."""
-        self.arrays["gauges"][POOL:] = 1.0, -1.0
+        self.arrays["gauges"][[POOL, TURN]] = 1.0, -1.0
         self.gate.begin(self.arrays)
 
     @property
@@ -171,7 +176,7 @@ class Rehearsal(Option):
 
     def check(self, arrays: Arrays) -> None:
         """Raise `StateError` for events that cannot have been stored."""
-        held, seen, _ = arrays["tally"].tolist()
+        held, seen, *_ = arrays["tally"].tolist()
         check_range("rehearsal_tally", arrays["tally"], 0, 2**62)
         require_state(held <= min(seen, self.capacity), "rehearsal_tally", f"got {held} stored")
         check_range("rehearsal_x", arrays["x"], -1e4, 1e4)
@@ -180,7 +185,8 @@ class Rehearsal(Option):
         check_range("rehearsal_loss", arrays["loss"], 0.0, MOST_LOSS)
         check_range("rehearsal_gauges", arrays["gauges"][:POOL], 0.0, MOST_LOSS)
         check_range("rehearsal_gauges", arrays["gauges"][POOL:TURN], LEAST_POOL, 1.0)
-        check_range("rehearsal_gauges", arrays["gauges"][TURN:], -1.0, 1.0)
+        check_range("rehearsal_gauges", arrays["gauges"][TURN:NEAR], -1.0, 1.0)
+        check_range("rehearsal_gauges", arrays["gauges"][NEAR:], 0.0, FARTHEST)
         check_gate(arrays)
 
     def restored(self, body: Body) -> None:
@@ -189,11 +195,16 @@ class Rehearsal(Option):
             self._measure(slot)
 
     def _watch(self, body: Body, x: Floats, y: int) -> None:
-        now, slot = body.labels, -1
+        now = body.labels
         self.gate.count(self.arrays, y, now)
-        if self.held > LEAST_HELD:
-            slot = int(self.distances(x).argmin())
-        if slot < 0 or not self.gate.contradicted(self.arrays, slot, y, now):
+        if self.held <= LEAST_HELD:
+            return
+        distances = self.distances(x)
+        slot = int(distances.argmin())
+        # By label, what has been dropped leaves no near neighbor behind.
+        if not self._is_near(float(distances[slot])) and not self.gate.by_label:
+            return
+        if not self.gate.contradicted(self.arrays, slot, y, now):
             return
         self.arrays["tally"][DRIFTS] += 1
         if self.on_contradiction == DROP:
@@ -204,6 +215,15 @@ class Rehearsal(Option):
         else:
             self.gate.begin_again(self.arrays, now)
         body.shift()
+
+    def _is_near(self, distance: float) -> bool:
+        """Whether the nearest stored event is about as near as it usually is."""
+        gauges, tally = self.arrays["gauges"], self.arrays["tally"]
+        tally[ASKED] += 1
+        near = tally[ASKED] < WARM_UP or distance <= FAR * gauges[NEAR]
+        share = max(1.0 / tally[ASKED], NEAR_SHARE if near else FAR_SHARE)
+        gauges[NEAR] += share * (min(distance, FARTHEST) - gauges[NEAR])
+        return bool(near)
 
     def _replay(self, body: Body) -> None:
         slot, event = self._draw(body), self.work["event"]
