@@ -63,7 +63,9 @@ class EventReservoir(Learner):
     It fails where what comes depends on more than the last time of each symbol, such as on their
     order; where symbols are many; on delays told more finely than the cells are spaced; and a peak
     lies lower where delays vary, though probabilities do not. Without times, events are one second
-    apart.
+    apart. One that lies before the newest is taken to come with it; one that lies before it by more
+    than `longest_seconds` sets the time back to its own, so that a single wrong time far ahead does
+    not stop it, and what was under way is not learned.
 
     Parameters
     ----------
@@ -77,7 +79,8 @@ class EventReservoir(Learner):
     cues
         How many of the latest different symbols are cues.
     learning_rate
-        Of the normalized step at each of three points a cell.
+        Of the normalized step at each of three points a cell. Cells overlap, so that together they
+        move by up to 9.6 times as much: above .2 they would not settle.
 
     References
     ----------
@@ -105,7 +108,7 @@ class EventReservoir(Learner):
         )
         require(4 <= cells <= 1_024, "cells", cells, "4..1024")
         require(1 <= cues <= 64, "cues", cues, "1..64")
-        require(0.0 < learning_rate <= 0.5, "learning_rate", learning_rate, "in (0, 0.5]")
+        require(0.0 < learning_rate <= 0.2, "learning_rate", learning_rate, "in (0, 0.2]")
         self.symbol = symbol
         self.symbols = symbols
         self.shortest_seconds = shortest_seconds
@@ -178,7 +181,10 @@ class EventReservoir(Learner):
             return
         at = self._time(t)
         place = (self._places.take(said) if learn else self._places.of.get(said, -1)) + 1
-        if self._events:
+        if at < self._newest():
+            # What was under way ended at a time that was wrong.
+            self._cells.done[:] = len(self._cells.T)
+        elif self._events:
             self._note(place, at)
         kernels.take(self._cells, place, at, self._known, learn)
         self._look_again()
@@ -228,11 +234,12 @@ class EventReservoir(Learner):
         return {name: Expected(*row) for name, row in zip(self._places, rows, strict=True)}
 
     def _time(self, t: float | None) -> float:
-        """Return the time of an event, not before the newest, in seconds."""
+        """Return the time of an event in seconds, not before the newest unless far before it."""
         newest = self._newest()
         if t is None or not math.isfinite(t):
             return newest + 1.0 if self._events else 0.0
-        return max(newest, min(max(t, -LONGEST_SECONDS), LONGEST_SECONDS))
+        at = min(max(t, -LONGEST_SECONDS), LONGEST_SECONDS)
+        return at if newest - at > self.longest_seconds else max(newest, at)
 
     def _place(self, name: str) -> int:
         """Return where a symbol stands; 0 is for all without a place of their own."""
@@ -289,6 +296,9 @@ class EventReservoir(Learner):
         for name in _STATE:
             getattr(s, name)[:] = arrays[name]
         self._averages[:] = arrays["averages"]
+        for each in self._ahead:
+            # Looking ahead writes those of the symbols there are.
+            each[:] = 0
         self._look_again()
 
     def _check_state(self, arrays: Arrays) -> None:

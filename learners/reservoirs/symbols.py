@@ -12,6 +12,7 @@ from learners.parameters import names_in, require, require_state, text_array
 
 LONGEST_NAMES = 1 << 18
 LONGEST_FEATURE = 1_024
+MOST_SHOWN, LONGEST_SHOWN = 3, 64
 _FINITE = 1.7976931348623157e308
 
 
@@ -37,7 +38,8 @@ class SymbolFeature:
         if value is None or isinstance(value, str):
             return name, value
         if not -_FINITE <= value <= _FINITE or not math.isfinite(value):
-            raise InvalidEvent(f"{name}: got {value!r}, expected text or a finite number")
+            got = repr(value) if isinstance(value, float) else "an integer beyond all floats"
+            raise InvalidEvent(f"{name}: got {got}, expected text or a finite number")
         return name, class_name(float(value))
 
     def to_array(self) -> NDArray[np.uint8]:
@@ -62,5 +64,7 @@ def _only(x: Features) -> str:
     """Return the only feature with text, or the only one at all."""
     names = [name for name, value in x.items() if isinstance(value, str)] or list(x)
     if len(names) != 1 or len(names[0].encode(errors="replace")) > LONGEST_FEATURE:
-        raise InvalidEvent(f"x: got {sorted(x)}, expected one with text, or the parameter `symbol`")
+        some = [name[:LONGEST_SHOWN] for name in sorted(x)[:MOST_SHOWN]]
+        got = f"{len(x)} features, {some}{' and more' if len(x) > MOST_SHOWN else ''}"
+        raise InvalidEvent(f"x: got {got}, expected one with text, or the parameter `symbol`")
     return names[0]

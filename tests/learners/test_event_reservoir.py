@@ -196,7 +196,10 @@ def test_which_feature_is_the_symbol() -> None:
     with pytest.raises(InvalidEvent, match="expected text or a finite number"):
         EventReservoir().learn_one({"a": math.inf})
     with pytest.raises(InvalidEvent, match="expected text or a finite number"):
-        EventReservoir().learn_one({"a": 10**400})
+        EventReservoir().learn_one({"a": 10**5_000})
+    with pytest.raises(InvalidEvent, match="got 5000 features") as raised:
+        EventReservoir().learn_one({f"{i}" * 50: 1.0 for i in range(5_000)})
+    assert len(str(raised.value)) < 500
     learner = EventReservoir()
     learner.learn_one({"a": "x", "b": 2.0}, None, 1.0)
     learner.learn_one({"b": 2.0}, None, 2.0)
@@ -213,7 +216,46 @@ def test_times_that_go_back_or_are_none() -> None:
     for t in (5.0, 4.0, None, math.nan, 1e300, -1e300):
         said = learner.step_one(event("a"), None, t)
         assert said.score is None or math.isfinite(said.score)
+    assert learner.get_state()["last"].tolist() == [0.0, -1e12, 0.0, 0.0]
+    learner = EventReservoir(**SMALL)
+    for t in (5.0, 4.0, 1e300, 1e12 - 5.0):
+        learner.step_one(event("a"), None, t)
     assert learner.get_state()["last"].max() == 1e12
+
+
+def test_a_wrong_time_far_ahead_does_not_stop_it() -> None:
+    learner = EventReservoir(symbols=3)
+    probabilities, t = [], 0.0
+    for i in range(601):
+        t += 10.0
+        learner.learn_one(event("ab"[i % 2]), None, 5e11 if i == 200 else t)
+        if i in (199, 600):
+            probabilities.append(learner.signals()["event_next_probability"])
+            learner.set_state(learner.get_state())
+    assert probabilities[0] > 0.9
+    assert probabilities[1] == pytest.approx(probabilities[0], abs=0.05)
+    assert learner.signals()["event_next_seconds"] == pytest.approx(10.0, rel=0.1)
+
+
+def test_the_highest_learning_rate_settles() -> None:
+    learner, t = trained(400, learning_rate=0.2)
+    assert np.abs(learner.get_state()["R"]).max() < 10.0
+    assert learner.expect_one(event("lamp"), t)["bell"].probability == pytest.approx(1.0, abs=0.1)
+
+
+def test_what_it_held_before_a_snapshot_leaves_nothing_behind() -> None:
+    state = trained(5)[0].get_state()
+    fresh, used = EventReservoir(symbols=3), EventReservoir(symbols=3)
+    for i in range(90):
+        used.learn_one(event("xyz"[i % 3]), None, 1.0 * i)
+    for learner in (fresh, used):
+        learner.set_state(state)
+    for i in range(30):
+        name, t = ("lamp", "bell", "horn")[i % 3], 100.0 + i
+        assert fresh.step_one(event(name), None, t) == used.step_one(event(name), None, t)
+        assert fresh.signals() == used.signals()
+        mine, its = fresh.get_state(), used.get_state()
+        assert all(mine[each].tobytes() == its[each].tobytes() for each in mine)
 
 
 def test_strange_state_is_refused() -> None:
@@ -249,7 +291,7 @@ def test_strange_state_is_refused() -> None:
         {"shortest_seconds": 2.0, "longest_seconds": 1.0},
         {"cells": 3},
         {"cues": 0},
-        {"learning_rate": 0.6},
+        {"learning_rate": 0.21},
         {"symbol": ""},
     ],
 )
