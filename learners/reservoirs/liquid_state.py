@@ -234,11 +234,14 @@ class LiquidState(Learner):
     def learn_label(self, x: Features, y: float | str, t: float | None = None) -> None:
         """Learn the label of one of the `remembered` last events, told by its time.
 
-        One of an event that is not remembered, or had no time, is passed over.
+        Of several with the same time it is the newest's. One of an event that is not remembered, or
+        had no time, is passed over.
         """
         self._classes.check(y)
-        for i in np.flatnonzero(self._ring_t == t)[-1:] if t is not None else ():
-            self._teach(self._ring[i], y)
+        found = np.flatnonzero(self._ring_t == t) if t is not None else np.array([], np.int64)
+        if len(found):
+            ages = (int(self._gauges[EVENTS]) - 1 - found) % self.remembered
+            self._teach(self._ring[found[np.argmin(ages)]], y)
 
     def _move_on(self, x: Features, t: float | None, learn: bool) -> None:
         if learn:

@@ -108,6 +108,33 @@ def test_labels_that_come_later_are_learned_as_if_they_had_been_there() -> None:
     assert not lost.get_state()["labels_W"].any()
 
 
+def test_of_events_with_one_time_the_newest_is_labeled() -> None:
+    learner, other = (LiquidState(units=20, readout="delta", remembered=4) for _ in range(2))
+    for i in range(5):
+        # The fifth event is in the place of the first, and has the time of the fourth.
+        x, t = {"v": float(i * i)}, float(min(i, 3))
+        learner.learn_one(x, None, t)
+        other.learn_one(x, 1 if i == 4 else None, t)
+    learner.learn_label({"v": 16.0}, 1, 3.0)
+    assert learner.get_state()["labels_W"].any()
+    np.testing.assert_array_equal(learner.get_state()["labels_W"], other.get_state()["labels_W"])
+
+
+@pytest.mark.parametrize("form", ["rates", "spikes"])
+def test_what_it_held_before_a_snapshot_leaves_nothing_behind(form: Any) -> None:
+    first, fresh, used = (LiquidState(units=20, form=form, max_features=4) for _ in range(3))
+    for i in range(10):
+        first.learn_one({"a": float(i)}, i % 2, float(i))
+        used.learn_one({name: float(i) for name in "bcde"}, "x", float(i))
+    for learner in (fresh, used):
+        learner.set_state(first.get_state())
+    for i in range(20):
+        x = {name: float(i % 7) for name in "ab"[: 1 + i // 10]}
+        assert fresh.step_one(x, i % 2, 10.0 + i) == used.step_one(x, i % 2, 10.0 + i)
+        mine, its = fresh.get_state(), used.get_state()
+        assert all(mine[each].tobytes() == its[each].tobytes() for each in mine)
+
+
 def test_gaps_between_events_count_if_told_to() -> None:
     states = []
     for params, t in (({}, 1e6), ({"step_seconds": 10.0}, 1e6), ({"step_seconds": 10.0}, 20.0)):
