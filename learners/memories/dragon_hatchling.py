@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from heapq import nlargest
 from typing import Any
@@ -215,8 +216,9 @@ class DragonHatchling(Learner):
                 want = f"{LONGEST} or fewer"
                 raise InvalidEvent(f"x: got a symbol of {len(value)} characters, expected {want}")
             return value
-        if not math.isfinite(value):
-            raise InvalidEvent(f"x: got {value!r}, expected a finite number, a string or null")
+        if not -sys.float_info.max <= value <= sys.float_info.max:
+            got = repr(value) if isinstance(value, float) else "an integer beyond all floats"
+            raise InvalidEvent(f"x: got {got}, expected a finite number, a string or null")
         return float(round(min(max(value, -LARGEST), LARGEST)))
 
     def _place(self, symbol: float | str) -> int:

@@ -125,7 +125,7 @@ def test_many_symbols_are_told_in_part() -> None:
     assert len(learner.predict({"s": 0}).proba or {}) == 16
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "x" * 2_000])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, -(10**4_000), "x" * 2_000])
 def test_bad_symbols_change_nothing(value: Any) -> None:
     learner = DragonHatchling(**SMALL)
     learner.learn_one({"s": 1})
