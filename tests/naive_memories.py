@@ -236,4 +236,5 @@ class Thresholds:
             return
         self.thresholds[k] = min(self.thresholds[k] + self.rise, 1.0)
         moved = self.W[k] + self.rate * (x / np.linalg.norm(x) - self.W[k])
-        self.W[k] = moved / np.linalg.norm(moved)
+        if np.linalg.norm(moved) > 1e-15:
+            self.W[k] = moved / np.linalg.norm(moved)

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 MISSED = -1
 FAST, SLOW = 0.05, 5e-4
 """Rates of the means that similarity is compared by."""
+NOTHING_LEFT = 1e-30
+"""A row of fewer squares, where unit and event cancel out, is rounding."""
 COMPARED_FROM = 1_000
 """Events from which on there is a comparison."""
 
@@ -134,11 +136,12 @@ def _compete(s: Units, thresholds: Floats, figures: Floats, winner: int) -> None
 
 @lean_njit
 def _draw_near(s: Units, k: int) -> None:
-    """Move unit k towards the event: w <- (w + rate (x - w)) / |.|."""
+    """Move unit k towards the event: w <- (w + rate (x - w)) / |.|; none that is opposite to it."""
     squares = 0.0
     for j in range(s.x.shape[0]):
-        s.W[k, j] += s.settings[RATE] * (s.x[j] - s.W[k, j])
-        squares += s.W[k, j] * s.W[k, j]
-    if squares > 0.0:
+        moved = s.W[k, j] + s.settings[RATE] * (s.x[j] - s.W[k, j])
+        squares += moved * moved
+    if squares > NOTHING_LEFT:
         for j in range(s.x.shape[0]):
-            s.W[k, j] /= math.sqrt(squares)
+            moved = s.W[k, j] + s.settings[RATE] * (s.x[j] - s.W[k, j])
+            s.W[k, j] = moved / math.sqrt(squares)

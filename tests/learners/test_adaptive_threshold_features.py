@@ -114,3 +114,11 @@ def test_what_is_late_for_a_row_of_events_is_passed_over() -> None:
     ring = learner.get_state()["ring"]
     assert ring.shape == (2, 1)
     assert learner.get_state()["figures"].tobytes() == before["figures"].tobytes()
+
+
+def test_a_unit_opposite_to_the_event_stays_as_it_is() -> None:
+    learner = AdaptiveThresholdFeatures(1, rate=0.5, first_threshold=-1.0, scaling="none")
+    learner.learn_one({"a": -1.0})
+    state = learner.get_state()
+    assert state["W"].tolist() == [[[1.0]]]
+    learner.set_state(state)
