@@ -30,6 +30,7 @@ ACTIVE = 0.5
 PARALLEL = 2.0 / 3.0
 """The dilution from which on, with noise, patterns of equal amplitude are stable."""
 RATE = 0.01
+LONGEST_SHOWN = 64
 LARGEST = 1e9
 # figures: amplitudes of the latest event, how many are active, sweeps, energy, share of zeros
 FIRST, SECOND, THIRD, COUNT, SWEEPS, ENERGY, ZEROS, EVENTS = range(8)
@@ -44,6 +45,7 @@ class MultitaskingMemory(Learner):
     settles: each sign that is not 0 follows the field of the patterns, in turn, until none changes.
     A pattern is recalled if its amplitude is beyond one half. Labels of several patterns are one
     text, joined in alphabetical order by `separator`; such labels also teach each of their parts.
+    A label with an empty part, such as "C++", is refused.
     The score is 1 - the cosine between the event's signs and the fields of what it recalled.
 
     Probabilities share 1 among the labels, and so say which is strongest, not which are there.
@@ -170,9 +172,10 @@ class MultitaskingMemory(Learner):
         if not isinstance(y, str) or not self.separator:
             self._classes.check(y)
             return [y]
-        parts: list[float | str] = [*dict.fromkeys(p for p in y.split(self.separator) if p)]
-        if not parts:
-            raise InvalidEvent(f"y: got {y!r}, expected a label")
+        parts: list[float | str] = [*dict.fromkeys(y.split(self.separator))]
+        if "" in parts:
+            want = f"labels joined by {self.separator!r}; `separator` can be another, or empty"
+            raise InvalidEvent(f"y: got {y[:LONGEST_SHOWN]!r}, expected {want}")
         for part in parts:
             self._classes.check(part)
         new = sum(self._classes.find(part) < 0 for part in parts)

@@ -97,13 +97,15 @@ def test_without_separator_one_label_is_told() -> None:
         learner.learn_one({"a": 0.0, "b": 1.0}, "z")
     assert learner.predict_one({"a": 1.0, "b": 1.0}) in ("x+y", "z")
     assert set(learner.predict_proba_one({"a": 1.0})) == {"x+y", "z"}
+    learner.learn_one({"a": 1.0, "b": 1.0}, "C++")
+    assert "C++" in learner.predict_proba_one({"a": 1.0})
 
 
 def test_labels_too_many_or_none_are_refused() -> None:
     learner = MultitaskingMemory(classes=3)
     learner.learn_one({"a": 1.0}, "a+b")
     before = learner.get_state()
-    for label in ("c+d", "+"):
+    for label in ("c+d", "+", "", "C++", "+a", "a+"):
         with pytest.raises(InvalidEvent):
             learner.learn_one({"a": 1.0}, label)
         with pytest.raises(InvalidEvent):
