@@ -59,7 +59,7 @@ class AdaptiveThresholdFeatures(Learner):
         Of thresholds; `rise` should be no more than `rate`, and `fall` three to ten times `rise`.
         Larger ones make thresholds jump.
     first_threshold
-        Of all units. At 1 the first 1 / fall events are missed.
+        Of all units. At 1 events are missed at first, 1 / fall of them at most.
     lags
         How many events in a row make a vector, for series.
     readout_rate

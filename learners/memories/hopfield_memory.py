@@ -39,7 +39,7 @@ class HopfieldMemory(Learner):
     Events are vectors of length 1. The softmax of `beta` times the overlaps with the stored
     patterns gives each pattern's part; the state brought back is their sum by parts, and so are the
     probabilities of labels. `expected` is that state in the units of the event, with numbers that
-    are missing filled in.
+    are missing filled in; it is given for events of up to 64 features.
 
     What is written is what surprises: an event whose label had less than `sure` of the probability
     or, without label, one stranger than nine in ten. It is merged with the nearest pattern, if that
