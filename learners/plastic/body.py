@@ -208,9 +208,14 @@ class Body:
         check_range("theta", arrays["theta"], -MOST, MOST)
         check_range("active", arrays["active"], 0.0, 1.0)
         check_range("gauges", arrays["gauges"], 0.0, 1e300)
+        # No weight moves by more than `MOST_STEP`, up to rounding.
+        longest = 1.001 * MOST_STEP * math.sqrt(self.shape.weights)
+        check_range("gauges", self.rate * arrays["gauges"][GRADIENT], 0.0, longest)
         check_range("counts", arrays["counts"], 0, 2**62)
         for part in self.parts():
-            part.check({name: arrays[f"{part.name}_{name}"] for name in part.arrays})
+            own = {name: arrays[f"{part.name}_{name}"] for name in part.arrays}
+            part.check(own)
+            part.check_times(own, int(arrays["counts"][LABELS]))
 
     def set_state(self, arrays: Arrays) -> None:
         """Replace the state by one that has been checked."""

@@ -45,6 +45,9 @@ class Part:
     def check(self, arrays: Arrays) -> None:
         """Raise `StateError` for arrays, of the right shapes, that it could not have come to."""
 
+    def check_times(self, arrays: Arrays, labels: int) -> None:
+        """Raise `StateError` for what would have come after more labels than there have been."""
+
     def restored(self, body: Body) -> None:
         """Work out what follows from a state that has just been put back."""
 

@@ -166,7 +166,11 @@ class PresynapticPool(Learner):
         check_range("wanted", own["wanted"], UNKNOWN, 1)
         check_range("counts", own["counts"], 0, 2**62)
         check_range("gauges", own["gauges"], -1e12, 1e12)
-        check_range("gauges", own["gauges"][HITS:], 0.0, 1e12)
+        # A sum of ones that leak, up to rounding.
+        apart = 1.001 / (1.0 - self._leak)
+        check_range("gauges", own["gauges"][DIFFERENCE], -apart, apart)
+        check_range("gauges", own["gauges"][DISTANCE], 0.0, apart**2)
+        check_range("gauges", own["gauges"][[HITS, MISSES, EXTRAS, RATE, TARGET_RATE]], 0.0, 1.0)
         inputs = without_prefix("inputs_", arrays)
         self._inputs.check_state(inputs)
         self._inputs.set_state(inputs)

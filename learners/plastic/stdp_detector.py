@@ -29,6 +29,8 @@ SUM = 1.0
 FOLLOW = 0.05
 EMA = 0.01
 ROUNDING = 1e-9
+LARGEST = 1e10
+"""Of gauges; a response to what was taught is at least `ROUNDING`, one to anything about `SUM`."""
 MARGIN, REJECTED, SCALE, OVERLAP = range(4)
 STATE = ("synapses", "least", "gauges")
 
@@ -151,8 +153,11 @@ class StdpDetector(Learner):
         own = {n: a for n, a in arrays.items() if n != "labels" and not n.startswith("inputs_")}
         check_state_arrays(own, {name: _layout(self.inputs, self.patterns)[name] for name in STATE})
         check_range("synapses", own["synapses"], 0.0, SUM + ROUNDING)
-        check_range("least", own["least"], 0.0, SUM + ROUNDING)
-        check_range("gauges", own["gauges"], -1e9, 1e9)
+        check_range("synapses", own["synapses"].sum(axis=1), 0.0, SUM + ROUNDING)
+        least = own["least"]
+        check_range("least", least, 0.0, SUM + ROUNDING)
+        check_range("least", least[least > 0.0], ROUNDING, SUM + ROUNDING)
+        check_range("gauges", own["gauges"], -LARGEST, LARGEST)
         inputs = without_prefix("inputs_", arrays)
         self._inputs.check_state(inputs)
         self._classes.set_state({n: arrays[n] for n in ("labels",) if n in arrays})
@@ -177,10 +182,10 @@ class StdpDetector(Learner):
         weights += self.rate * (active - weights)
         total = float(weights.sum())
         weights *= SUM / total
-        self.gauges[SCALE] = SUM / total
+        self.gauges[SCALE] = min(SUM / total, LARGEST)
         least = float(self.least[neuron])
         if least == 0.0:
-            self.least[neuron] = min(float(weights @ active), SUM)
+            self.least[neuron] = min(max(float(weights @ active), ROUNDING), SUM)
         else:
             # What it is about to learn it may not respond to yet: that widens the threshold.
             follow = FOLLOW if before > least else 1.0

@@ -123,3 +123,20 @@ def test_a_state_that_cannot_have_come_about_is_refused(name: str, value: float)
     state[f"orthogonal_projection_{name}"].flat[0] = value
     with pytest.raises(StateError, match=name):
         learner.set_state(state)
+
+
+@pytest.mark.parametrize("task", [False, True])
+def test_directions_from_which_learning_would_run_away_are_refused(task: bool) -> None:
+    learner = PlasticNetwork(6, 3, options={"orthogonal_projection": {"directions": 3}})
+    draw = np.random.default_rng(2)
+    for i in range(200):
+        x = dict(zip("abcdef", draw.normal(size=6).tolist(), strict=True))
+        learner.learn_one(x, "uvw"[i % 3])
+    if task:
+        learner.new_task()
+    state = learner.get_state()
+    learner.set_state(state)
+    # Each row has a norm of about 1, and all are one direction.
+    state["orthogonal_projection_directions_0"][:3] = state["orthogonal_projection_directions_0"][0]
+    with pytest.raises(StateError, match="directions_0"):
+        learner.set_state(state)

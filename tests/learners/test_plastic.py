@@ -328,6 +328,18 @@ def test_a_state_that_cannot_have_come_about_is_refused(name: str, value: float)
     assert all((learner.get_state()[n] == a).all() for n, a in before.items())
 
 
+def test_a_gradient_that_no_step_had_is_refused() -> None:
+    learner = PlasticNetwork(**SMALL)
+    state = learner.get_state()
+    state["gauges"][2:] = 1e300, 0.0
+    with pytest.raises(StateError, match="gauges"):
+        learner.set_state(state)
+    # The largest there may be: a step of 10 in each weight.
+    state["gauges"][2] = 10.0 * len(state["theta"]) ** 0.5 / learner.body.rate
+    learner.set_state(state)
+    assert np.isfinite(learner.signals()["update_ratio"])
+
+
 def test_held_bytes_are_at_most_what_was_promised() -> None:
     each: list[dict[str, Any]] = [{}, {"classp": {}}, {"classp": {}, "rehearsal": {}}]
     for options in each:

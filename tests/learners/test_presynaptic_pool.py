@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from learners.base import InvalidEvent, StateError
-from learners.plastic.presynaptic_pool import PresynapticPool
+from learners.plastic.presynaptic_pool import DIFFERENCE, DISTANCE, RATE, PresynapticPool
 from tests import naive
 
 SPEC: dict[str, Any] = {"inputs": 6, "window": 2, "lookback": 4, "pool": 0.5, "amount": 0.2}
@@ -131,3 +131,19 @@ def test_a_state_that_cannot_have_come_about_is_refused(name: str, value: float)
 def test_a_label_that_is_no_number_at_all_is_refused() -> None:
     with pytest.raises(InvalidEvent, match="y: got nan"):
         PresynapticPool(**SPEC).learn_one({"i0": 1.0}, math.nan)
+
+
+@pytest.mark.parametrize("gauge", [DIFFERENCE, DISTANCE, RATE])
+def test_gauges_that_no_trains_of_spikes_come_to_are_refused(gauge: int) -> None:
+    learner = PresynapticPool(**SPEC)
+    state = learner.get_state()
+    state["gauges"][gauge] = 1e12
+    with pytest.raises(StateError, match="gauges"):
+        learner.set_state(state)
+
+
+def test_the_farthest_two_trains_can_be_apart_is_taken_back() -> None:
+    learner = PresynapticPool(inputs=2, time_constant=3.0, first=0.0, amount=1e-9)
+    for _ in range(300):
+        learner.learn_one({"a": 0.0}, 1.0)
+    PresynapticPool(inputs=2, time_constant=3.0).set_state(learner.get_state())

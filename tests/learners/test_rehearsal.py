@@ -201,6 +201,7 @@ def test_wrong_parameters_are_refused(params: dict[str, Any], said: str) -> None
         ("x", (0, 0), np.nan),
         ("y", 0, 4),
         ("at", 0, -1),
+        ("at", 0, 2),
         ("loss", 0, np.inf),
         ("tally", 0, 9),
         ("gauges", 0, -1.0),

@@ -88,3 +88,21 @@ def test_a_state_that_cannot_have_come_about_is_refused(name: str) -> None:
     state[name].reshape(-1)[0] = np.nan
     with pytest.raises(StateError, match=name):
         learner.set_state(state)
+
+
+@pytest.mark.parametrize(("name", "value"), [("least", 5e-324), ("synapses", 0.9)])
+def test_a_state_whose_shares_would_know_no_bounds_is_refused(name: str, value: float) -> None:
+    learner = StdpDetector(inputs=8)
+    learner.learn_one(bits(1), "yes")
+    state = learner.get_state()
+    state[name][0] = value
+    with pytest.raises(StateError, match=name):
+        learner.set_state(state)
+
+
+@pytest.mark.parametrize("rate", [1e-12, 1e-3])
+def test_what_the_slowest_learner_comes_to_is_taken_back(rate: float) -> None:
+    learner = StdpDetector(inputs=8, rate=rate)
+    for i in range(20):
+        learner.learn_one(bits(i), "yes")
+    StdpDetector(inputs=8, rate=rate).set_state(learner.get_state())

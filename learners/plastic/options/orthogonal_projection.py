@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from learners.base import Arrays
 from learners.kernels.random import next_u64
@@ -22,6 +23,9 @@ LENGTH = 3.0
 """What inputs are scaled to before directions are learned from them."""
 MOST_SHARE = 0.8
 SHARE = 0.01
+LARGEST = 2.0
+"""Of eigenvalues of directions' products; learning brings them back to 1 from as far as that."""
+ROUNDING = 1e-6
 
 
 class OrthogonalProjection(Option):
@@ -128,14 +132,15 @@ class OrthogonalProjection(Option):
         }
 
     def check(self, arrays: Arrays) -> None:
-        """Raise `StateError` for more directions than there is room for."""
+        """Raise `StateError` for more directions than fit, or far from orthonormal."""
         name = "orthogonal_projection"
         check_range(f"{name}_gauges", arrays["gauges"], 0.0, 1.0)
         check_range(f"{name}_ranks", arrays["ranks"], 0, 2**31)
         for layer, ranks in enumerate(arrays["ranks"]):
             rows = arrays[f"directions_{layer}"]
-            check_range(f"{name}_directions_{layer}", rows, -100.0, 100.0)
+            check_range(f"{name}_directions_{layer}", rows, -LARGEST, LARGEST)
             require_state(int(ranks.sum()) <= len(rows), f"{name}_ranks", f"got {ranks.sum()}")
+            _check_directions(f"{name}_directions_{layer}", rows, ranks)
 
     def _give_back(self, body: Body) -> None:
         # After a step that was not taken, this is found out by the next.
@@ -169,6 +174,15 @@ class OrthogonalProjection(Option):
         captured = max(1.0 - float(rest @ rest) / LENGTH**2, 0.0)
         gauges = self.arrays["gauges"][layer]
         gauges[1] += SHARE * (captured - gauges[1])
+
+
+def _check_directions(name: str, rows: Floats, ranks: NDArray[np.int64]) -> None:
+    frozen, held = int(ranks[FROZEN]), int(ranks.sum())
+    products = rows[:held] @ rows[:held].T
+    off = np.abs(products[:frozen, :frozen] - np.eye(frozen)).max(initial=0.0)
+    require_state(bool(off <= ROUNDING), name, f"got frozen ones {off:g} from orthonormal")
+    most = float(np.linalg.eigvalsh(products).max(initial=0.0))
+    require_state(most <= LARGEST, name, f"got an eigenvalue of {most:g}, expected about 1")
 
 
 def _layers(shape: Shape) -> Iterator[tuple[int, int, int]]:

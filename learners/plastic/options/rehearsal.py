@@ -189,6 +189,10 @@ class Rehearsal(Option):
         check_range("rehearsal_gauges", arrays["gauges"][NEAR:], 0.0, FARTHEST)
         check_gate(arrays)
 
+    def check_times(self, arrays: Arrays, labels: int) -> None:
+        """Raise `StateError` for events stored later than now: they would have negative ages."""
+        check_range("rehearsal_at", arrays["at"], 0, labels)
+
     def restored(self, body: Body) -> None:
         """Work out the squared norms."""
         for slot in range(self.held):
