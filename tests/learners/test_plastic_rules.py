@@ -349,3 +349,13 @@ def test_spiking_units_win_and_are_scaled_back() -> None:
     assert body.signals()["symmetric_stdp_sum_error"] < 1e-9
     refuses(body, "symmetric_stdp_inward", 0, -0.1)
     refuses(body, "symmetric_stdp_offsets", 0, np.nan)
+
+
+def test_log_weights_are_sampled_from_parts_of_weights_alone() -> None:
+    spec: dict[str, Any] = {"inputs": 40, "hidden": (60,), "rule": "exponentiated_gradient"}
+    body = PlasticNetwork(**spec).body
+    plus = body.rule.arrays["plus"]
+    some = [float(each) for each in plus[:: len(plus) // 1_024] if each > 0.0]
+    assert 1_000 < len(some) < len(plus) / 2
+    told = body.signals()["exponentiated_gradient_log_mean"]
+    assert told == pytest.approx(np.mean(np.log(some)))

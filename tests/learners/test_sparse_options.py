@@ -156,6 +156,25 @@ def test_the_weakest_weights_make_room_for_the_most_correlated() -> None:
     assert 0.0 < signals["group_sparsity_grown_correlation"] <= 1.0
 
 
+def test_what_is_told_of_groups_is_counted_from_the_weights_there_are() -> None:
+    body, option = network("group_sparsity", groups=2, between=0.2, rewire_every=20, replaced=0.3)
+    fresh, _ = network("group_sparsity", groups=2, between=0.9, rewire_every=20, replaced=0.3)
+    for seed in range(45):
+        body.learn(*event(seed))
+        fresh.set_state(body.get_state())
+        layers = [option.arrays["mask"][:96].reshape(8, 12), option.arrays["mask"][96:]]
+        layers[1] = layers[1].reshape(12, 6)
+        inside = sum(
+            mask[: len(mask) // 2, : mask.shape[1] // 2].sum()
+            + mask[len(mask) // 2 :, mask.shape[1] // 2 :].sum()
+            for mask in layers
+        )
+        held = option.arrays["mask"].sum()
+        for each in (body, fresh):
+            assert each.signals()["group_sparsity_density"] == held / len(option.arrays["mask"])
+            assert each.signals()["group_sparsity_inside_share"] == inside / held
+
+
 @pytest.mark.parametrize(
     ("name", "params", "said"),
     [

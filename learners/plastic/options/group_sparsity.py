@@ -56,6 +56,7 @@ class GroupSparsity(Option):
         require(0.0 <= replaced <= 0.5, "group_sparsity.replaced", replaced, "0..0.5")
         self.groups, self.between = groups, between
         self.rewire_every, self.replaced = rewire_every, replaced
+        self._held = self._inside = 0
 
     def layout(self, shape: Shape) -> Layout:
         """Return which weights there are, and means, variances and products of activities."""
@@ -73,6 +74,15 @@ class GroupSparsity(Option):
             inside = _inside(self.groups, *mask.shape)
             mask[:] = inside | (draw.random(mask.shape) < self.between)
             weights *= mask / np.sqrt(max(float(mask.mean()), 1.0 / mask.size))
+        self.restored(body)
+
+    def restored(self, body: Body) -> None:
+        """Count weights; how many there are changes only as they are rewired."""
+        self._held = int(np.count_nonzero(self.arrays["mask"]))
+        self._inside = sum(
+            int(np.count_nonzero(mask & _inside(self.groups, *mask.shape)))
+            for mask, *_ in self._layers(body)
+        )
 
     def settle(self, body: Body) -> None:
         """Bring weights back to 0 that there are not to be."""
@@ -88,17 +98,13 @@ class GroupSparsity(Option):
         if body.labels % self.rewire_every == 0:
             for mask, weights, (pre, post, products) in self._layers(body):
                 self._rewire(mask, weights, pre, post, products)
+            self.restored(body)
 
     def signals(self, body: Body) -> Mapping[str, float]:
         """Return density, how much of it lies within groups, and how much was rewired."""
-        mask = self.arrays["mask"]
-        held = int(mask.sum())
-        inside = sum(
-            int((each & _inside(self.groups, *each.shape)).sum()) for each, *_ in self._layers(body)
-        )
         return {
-            "density": held / max(len(mask), 1),
-            "inside_share": inside / max(held, 1),
+            "density": self._held / max(len(self.arrays["mask"]), 1),
+            "inside_share": self._inside / max(self._held, 1),
             "rewired": float(self.arrays["gauges"][0]),
             "grown_correlation": float(self.arrays["gauges"][1]),
         }

@@ -81,7 +81,9 @@ class ExponentiatedGradient(Rule):
     def signals(self, body: Body) -> Mapping[str, float]:
         """Return mean, deviation and skew of log weights, the share at the floor, an exponent."""
         plus = self.arrays["plus"]
-        some = plus[plus > 0.0][:: max(len(plus) // SAMPLE, 1)]
+        some = plus[:: max(len(plus) // SAMPLE, 1)]
+        # Biases have no parts.
+        some = some[some > 0.0]
         logs = np.log(some)
         deviation = max(float(logs.std()), 1e-12)
         return {
