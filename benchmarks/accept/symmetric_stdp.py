@@ -25,7 +25,7 @@ def accept(seeds: int, data: Path | None) -> Iterator[Row]:
         after = body.get_state()
         moved.append(float(sum((before[n] != after[n]).sum() for n in before)))
         body = network(
-            images, hidden=(400,), rule="symmetric_stdp", rule_params={"rise": 0.1}, seed=seed
+            images, hidden=(400,), rule="symmetric_stdp", rule_params={"rise": 0.2}, seed=seed
         )
         learn(body, images, 2, seed)
         twice.append(accuracy(body, tested))
