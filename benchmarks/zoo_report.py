@@ -19,10 +19,10 @@ CLEARLY = 0.02
 """A difference of less is taken for noise; one of more has to be there with every seed."""
 
 _INTRODUCTION = """\
-Written by `synaptide bench zoo --data DIR --seeds {seeds} --page docs/zoo.md`. Each learner, rule
-and option has four settings to choose from, by a part of the stream that is not judged; accuracies
-are prequential, means over the seeds. A gain is told where it is {clearly:.0%} or more over plain
-SGD in the mean, and above 0 with every seed."""
+Written by `synaptide bench zoo --seeds {seeds} --page docs/zoo.md`; with `--data DIR` it has MNIST
+too. Each learner, rule and option has four settings to choose from, by a part of the stream that is
+not judged; accuracies are prequential, means over the seeds. A gain is told where it is
+{clearly:.0%} or more over plain SGD in the mean, and above 0 with every seed."""
 _LEGEND = """\
 `kept` is the accuracy on held-out events of all phases after the last one; `forgotten` what a
 phase lost from its end to the end of all. Times are of a shared machine: compare them within one
