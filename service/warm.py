@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import Any
 
@@ -49,7 +51,11 @@ def _at_once() -> None:
     """Compile in several processes, the longest work first; each leaves what it has on disk."""
     kinds = [*SLOWEST, *sorted(LEARNERS.keys() - WITHOUT_KERNELS - set(SLOWEST))]
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    # Where there is no room for processes, or one is killed for want of memory, `warm` does it all.
+    with (
+        suppress(OSError, BrokenProcessPool),
+        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
+    ):
         for _ in pool.map(_warm_kind, kinds):
             pass
 

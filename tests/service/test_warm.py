@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -55,3 +57,18 @@ def test_the_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr()
     assert said.out == ""
     assert "learners ready after" in said.err
+
+
+def _die(kind: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_it_is_warm_also_if_its_processes_are_killed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("service.warm._warm_kind", _die)
+    done: list[bool] = []
+    monkeypatch.setattr("service.warm.warm", lambda: done.append(True))
+    assert main(["warm"]) == 0
+    assert done == [True]
+    assert "learners ready after" in capsys.readouterr().err
